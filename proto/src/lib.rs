@@ -1,0 +1,2 @@
+//! The wire contract of `mesos-conductor`.
+pub mod message;

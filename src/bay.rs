@@ -1,0 +1,5 @@
+//! The domain: bays, bay models and their statuses. Pure: no I/O, no clock, nothing above it is imported.
+
+pub mod model;
+
+pub use model::{Bay, BayModel, Labels, Status};

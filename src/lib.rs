@@ -1,0 +1,4 @@
+//! `mesos-conductor`: a conductor for Mesos bays.
+
+pub mod bay;
+pub mod operation;

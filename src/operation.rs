@@ -1,0 +1,3 @@
+//! Durable operations: what an acknowledged command becomes.
+
+pub mod record;
