@@ -1,0 +1,1 @@
+//! What the codec must bear.

@@ -1,0 +1,1 @@
+//! What objects accept, refuse and write.
