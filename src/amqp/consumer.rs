@@ -217,6 +217,12 @@ impl fmt::Debug for Server {
     }
 }
 
+/// Waits until the switch is in this position.
+pub(super) async fn reach(switch: &mut watch::Receiver<bool>, position: bool) {
+    let reached = switch.wait_for(|now| *now == position).await.map(drop);
+    reached.expect("the server owns the switch");
+}
+
 /// Whether a future ended before something more urgent did.
 enum Waited<T> {
     Ready(T),
@@ -314,7 +320,7 @@ impl Supervisor {
         }
         tokio::select! {
             () = self.shutdown.cancelled() => Waited::Stopped,
-            _ = paused.wait_for(|paused| !*paused) => Waited::Ready(()),
+            () = reach(&mut paused, false) => Waited::Ready(()),
         }
     }
 

@@ -25,7 +25,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{Delivery, Disposition, Routing, Shared, count};
+use super::{Delivery, Disposition, Routing, Shared, count, reach};
 use crate::amqp::{
     connection::Link,
     settings::{Broker, TransientNames},
@@ -107,7 +107,7 @@ impl Session {
                     self.wind_down(None).await;
                     return Ended::Stopped(self);
                 }
-                _ = paused.wait_for(|paused| *paused) => {
+                () = reach(&mut paused, true) => {
                     self.wind_down(None).await;
                     return Ended::Paused;
                 }

@@ -1,0 +1,7 @@
+//! The server, the publisher and the client against a real broker.
+
+mod calls;
+mod failures;
+mod publishing;
+mod serving;
+mod tls;
