@@ -148,6 +148,8 @@ pub(super) struct Shared {
     stats: Arc<ServerStats>,
     /// Deliveries that were not handed back, since one last was.
     progress: AtomicU64,
+    /// Where to go on in the stream of fanout messages; 0 before the first one.
+    stream_next: AtomicU64,
 }
 
 /// The RPC server. Cheap to clone; every clone is the same server.
@@ -171,6 +173,7 @@ impl Server {
             health: watch::Sender::new(Health::Down(None)),
             stats: Arc::default(),
             progress: AtomicU64::new(0),
+            stream_next: AtomicU64::new(0),
         };
         Self { shared: Arc::new(shared) }
     }

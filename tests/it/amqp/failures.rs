@@ -10,7 +10,7 @@ use lapin::{
 use mesos_conductor::{
     amqp::{
         ConnectError, Health,
-        settings::{Broker, Host, LoginMethod},
+        settings::{Broker, Host, LoginMethod, QueueFlags},
     },
     client::Client,
 };
@@ -132,10 +132,7 @@ async fn exchanges_and_queues_with_other_flags_are_used_as_they_are() {
     assert_eq!(running.server.stats().sessions.load(Ordering::Relaxed), 1);
     client.close().await;
     running.stop().await;
-    for queue in [broker.topic.clone(), format!("{}.node1", broker.topic)] {
-        channel.queue_delete(queue.as_str().into(), Default::default()).await.unwrap();
-    }
-    channel.exchange_delete(exchange.into(), Default::default()).await.unwrap();
+    inspector.forget(&broker).await;
 }
 
 #[tokio::test]
@@ -175,9 +172,39 @@ async fn requests_sent_while_the_server_is_cut_off_are_handled_afterwards() {
     .await;
     client.close().await;
     running.stop().await;
-    let channel = inspector.channel().await;
-    for queue in [broker.topic.clone(), format!("{}.node1", broker.topic)] {
-        channel.queue_delete(queue.as_str().into(), Default::default()).await.unwrap();
+    inspector.forget(&broker).await;
+}
+
+#[tokio::test]
+async fn quorum_queues_and_a_fanout_stream_are_declared_and_served() {
+    let Some(mut broker) = broker() else { return };
+    broker.queues = QueueFlags {
+        quorum: true,
+        quorum_delivery_limit: 3,
+        transient_quorum: true,
+        stream_fanout: true,
+        ..QueueFlags::default()
+    };
+    let proxy = Proxy::before(&broker).await;
+    let running = Running::start(&proxy.route(&broker)).await;
+    let client = client(&broker).await;
+    client.call("echo", args(json!({})), options()).await.unwrap();
+    for n in 1..=2 {
+        client.fanout("mute", args(json!({"n": n})), options()).await.unwrap();
     }
-    channel.exchange_delete(broker.exchange.as_str().into(), Default::default()).await.unwrap();
+    eventually("both are handled", async || running.script.count("mute") == 2).await;
+    proxy.set_open(false);
+    proxy.cut();
+    client.fanout("mute", args(json!({"n": 3})), options()).await.unwrap();
+    proxy.set_open(true);
+    // It goes on in the stream where it was: with the third, and without the first two.
+    eventually("the third is handled", async || running.script.count("mute") == 3).await;
+    let handled: Vec<_> = running.script.seen().into_iter().filter(|seen| seen.method == "mute").collect();
+    assert_eq!(handled[2].args, json!({"n": 3}));
+    client.close().await;
+    running.stop().await;
+    let inspector = Inspector::new(&broker).await;
+    let stream = format!("{}_fanout", broker.topic);
+    inspector.channel().await.queue_delete(stream.as_str().into(), Default::default()).await.unwrap();
+    inspector.forget(&broker).await;
 }

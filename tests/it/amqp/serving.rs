@@ -9,7 +9,9 @@ use crate::support::broker::{Inspector, Proxy, Running, args, broker, client, ev
 
 #[tokio::test]
 async fn a_delivery_is_acknowledged_only_after_its_handler_has_returned() {
-    let Some(broker) = broker() else { return };
+    let Some(mut broker) = broker() else { return };
+    // The queue must outlive its consumer.
+    broker.queues.auto_delete = false;
     let proxy = Proxy::before(&broker).await;
     let running = Running::start(&proxy.route(&broker)).await;
     let client = client(&broker).await;
@@ -29,6 +31,7 @@ async fn a_delivery_is_acknowledged_only_after_its_handler_has_returned() {
     assert_eq!(running.script.count("hold"), 2);
     client.close().await;
     running.stop().await;
+    Inspector::new(&broker).await.forget(&broker).await;
 }
 
 #[tokio::test]
@@ -76,9 +79,7 @@ async fn no_more_deliveries_are_taken_than_there_are_permits() {
 
 #[tokio::test]
 async fn a_paused_server_leaves_messages_in_the_queue_and_takes_them_later() {
-    let Some(broker) = broker() else { return };
-    // The shared queue must outlive its last consumer.
-    let mut broker = broker;
+    let Some(mut broker) = broker() else { return };
     broker.queues.auto_delete = false;
     broker.prefetch = 2;
     let running = Running::start(&broker).await;
@@ -102,7 +103,7 @@ async fn a_paused_server_leaves_messages_in_the_queue_and_takes_them_later() {
     eventually("the others are handled", async || running.script.count("hold") == 6).await;
     client.close().await;
     running.stop().await;
-    delete(&inspector, &broker).await;
+    inspector.forget(&broker).await;
 }
 
 #[tokio::test]
@@ -126,14 +127,13 @@ async fn what_cannot_be_recorded_goes_back_once_and_comes_again_when_it_can_be()
     running.wait_for(&Health::Consuming).await;
     client.close().await;
     running.stop().await;
-    delete(&inspector, &broker).await;
+    inspector.forget(&broker).await;
 }
 
 #[tokio::test]
 async fn a_stop_waits_for_what_is_in_hand_and_takes_its_fanout_queue_away() {
     let Some(mut broker) = broker() else { return };
     broker.queues.auto_delete = false;
-    // A fixed name, to look it up by.
     let running = Running::start(&broker).await;
     let client = client(&broker).await;
     let inspector = Inspector::new(&broker).await;
@@ -158,7 +158,7 @@ async fn a_stop_waits_for_what_is_in_hand_and_takes_its_fanout_queue_away() {
     assert!(found.is_err(), "the fanout exchange is still there");
     assert_eq!(inspector.queue(&broker.topic).await, Some((0, 0)), "acknowledged, not returned");
     client.close().await;
-    delete(&inspector, &broker).await;
+    inspector.forget(&broker).await;
 }
 
 #[tokio::test]
@@ -178,12 +178,4 @@ async fn a_body_that_is_no_request_is_rejected_and_counted() {
     assert_eq!(stats.sessions.load(Ordering::Relaxed), 1);
     client.close().await;
     running.stop().await;
-}
-
-async fn delete(inspector: &Inspector, broker: &Broker) {
-    let channel = inspector.channel().await;
-    for queue in [broker.topic.clone(), format!("{}.{}", broker.topic, broker.server)] {
-        channel.queue_delete(queue.as_str().into(), Default::default()).await.unwrap();
-    }
-    channel.exchange_delete(broker.exchange.as_str().into(), Default::default()).await.unwrap();
 }

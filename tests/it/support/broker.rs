@@ -114,6 +114,16 @@ impl Inspector {
         queue.ok().map(|queue| (queue.message_count(), queue.consumer_count()))
     }
 
+    /// Deletes what a test declared that does not go by itself.
+    pub(crate) async fn forget(&self, broker: &Broker) {
+        let channel = self.channel().await;
+        for queue in [broker.topic.clone(), format!("{}.{}", broker.topic, broker.server)] {
+            channel.queue_delete(queue.as_str().into(), Default::default()).await.expect("it is deleted");
+        }
+        let exchange = broker.exchange.as_str().into();
+        channel.exchange_delete(exchange, Default::default()).await.expect("it is deleted");
+    }
+
     pub(crate) async fn purge(&self, name: &str) {
         let purged = self.channel().await.queue_purge(name.into(), QueuePurgeOptions::default()).await;
         purged.expect("the queue exists");
