@@ -1,4 +1,5 @@
 //! `mesos-conductor`: a conductor for Mesos bays.
 
 pub mod bay;
+pub mod config;
 pub mod operation;
