@@ -3,3 +3,4 @@
 pub mod bay;
 pub mod config;
 pub mod operation;
+pub mod telemetry;
