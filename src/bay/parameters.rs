@@ -264,3 +264,6 @@ fn is_cidr(text: &str) -> bool {
     };
     length.parse::<u8>().is_ok_and(|length| length <= longest)
 }
+
+#[cfg(test)]
+mod tests;
