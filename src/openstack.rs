@@ -1,4 +1,4 @@
-//! What the worker asks of OpenStack: Keystone for identities and trusts, Heat for stacks.
+//! What the worker asks of the cloud: Keystone for identities and trusts, Heat for stacks.
 //!
 //! Operations depend on the port [`Cloud`] only. Everything here may be called twice: what has a name is found by its
 //! name before it is made again, and what is gone counts as deleted.
@@ -26,7 +26,7 @@ pub use heat::{Heat, NewStack, Outputs, Stack, StackPatch, StackSummary};
 pub use keystone::Keystone;
 pub use settings::Settings;
 
-/// What the steps of an operation need of OpenStack.
+/// What the steps of an operation need of the cloud.
 #[async_trait]
 pub trait Cloud: Send + Sync {
     /// Whether bays get a trustee and a trust. Without them the service user looks after the stacks.
@@ -43,7 +43,8 @@ pub trait Cloud: Send + Sync {
     async fn ensure_trust(&self, caller: &Credentials, trustee: &Trustee, within: Duration)
     -> Result<String>;
 
-    /// Deletes a trust, with the caller's token or the trust itself. One that is gone counts as deleted.
+    /// Deletes a trust, with the caller's token or the trust itself. One that is gone counts as deleted; one that
+    /// admits nobody any more is left to the deletion of its trustee.
     async fn delete_trust(&self, credentials: &Credentials, trust_id: &str, within: Duration) -> Result<()>;
 
     /// Deletes a trustee user and with it every trust to it. One that is gone counts as deleted.
@@ -65,7 +66,8 @@ pub trait Cloud: Send + Sync {
         within: Duration,
     ) -> Result<Option<Stack>>;
 
-    /// The states of many stacks of one project. An id that is missing from the answer is gone.
+    /// The states of many stacks of one project. An id that is missing from the answer is gone or of another project:
+    /// [`Cloud::stack_show`] tells.
     async fn stack_list(
         &self,
         actor: &Credentials,

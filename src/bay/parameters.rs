@@ -89,7 +89,7 @@ pub fn stack_parameters(
 ) -> Result<Map<String, Value>, ParameterError> {
     let mut parameters = Parameters::default();
     parameters.text("cluster_name", bay.name.as_deref());
-    parameters.text("ssh_key_name", given(&bay.keypair).or(given(&model.keypair_id)));
+    parameters.text("ssh_key_name", given(&bay.keypair).or_else(|| given(&model.keypair_id)));
     parameters.text("server_image", given(&model.image_id));
     parameters.text("master_flavor", given(&model.master_flavor_id));
     parameters.text("slave_flavor", given(&model.flavor_id));
@@ -264,3 +264,6 @@ fn is_cidr(text: &str) -> bool {
     };
     length.parse::<u8>().is_ok_and(|length| length <= longest)
 }
+
+#[cfg(test)]
+mod tests;

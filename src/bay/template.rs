@@ -128,3 +128,89 @@ fn read_files(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn directory(files: &[(&str, &str)]) -> tempfile::TempDir {
+        let directory = tempfile::tempdir().unwrap();
+        for (name, text) in files {
+            let path = directory.path().join("ubuntu").join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+        directory
+    }
+
+    #[test]
+    fn the_embedded_set_is_complete() {
+        let embedded = Templates::embedded();
+        let nested: Vec<_> = embedded.ubuntu().files.keys().map(String::as_str).collect();
+        assert_eq!(nested.len(), UBUNTU.len() - 1);
+        for name in ["network.yaml", "master.yaml", "agent.yaml", "scripts/node.sh"] {
+            assert!(nested.contains(&name), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_directory_the_set_was_embedded_from_reads_as_the_same_set() {
+        let config = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/heat");
+        assert_eq!(Templates::from_dir(&config).unwrap().ubuntu(), Templates::embedded().ubuntu());
+    }
+
+    #[test]
+    fn a_directory_replaces_the_whole_set() {
+        let files = [
+            ("mesos.yaml", "resources:\n  a:\n    type: a.yaml\n"),
+            ("a.yaml", "content: {get_file: sub/b.sh}"),
+            ("sub/b.sh", "true"),
+            (".swap", "no"),
+        ];
+        let directory = directory(&files);
+        let templates = Templates::from_dir(directory.path()).unwrap();
+        assert_eq!(templates.ubuntu().root, files[0].1);
+        let nested: Vec<_> = templates.ubuntu().files.keys().collect();
+        assert_eq!(nested, ["a.yaml", "sub/b.sh"]);
+    }
+
+    #[test]
+    fn a_directory_without_a_root_is_refused() {
+        let directory = directory(&[("master.yaml", "")]);
+        let error = Templates::from_dir(directory.path()).unwrap_err();
+        assert!(matches!(error, Error::NoRoot { .. }), "{error}");
+        assert!(error.to_string().starts_with("no mesos.yaml in /"), "{error}");
+    }
+
+    #[test]
+    fn a_reference_to_a_file_that_is_not_there_is_refused() {
+        for (text, reference) in [
+            ("  - type: gone.yaml", "gone.yaml"),
+            ("type: \"gone.yaml\"", "gone.yaml"),
+            ("content: {get_file: gone.sh}", "gone.sh"),
+            ("get_file: 'gone.sh'", "gone.sh"),
+        ] {
+            let directory = directory(&[("mesos.yaml", text)]);
+            let error = Templates::from_dir(directory.path()).unwrap_err();
+            assert_eq!(
+                error.to_string(),
+                format!("mesos.yaml refers to `{reference}`, which is not in the directory")
+            );
+        }
+    }
+
+    #[test]
+    fn a_directory_that_cannot_be_read_is_named() {
+        let error = Templates::from_dir(Path::new("/nowhere")).unwrap_err();
+        assert_eq!(error.to_string(), "cannot read the template file /nowhere/ubuntu");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_loop_of_links_ends() {
+        let directory = directory(&[("mesos.yaml", "")]);
+        let looped = directory.path().join("ubuntu");
+        std::os::unix::fs::symlink(&looped, looped.join("again")).unwrap();
+        assert!(matches!(Templates::from_dir(directory.path()), Err(Error::TooDeep { .. })));
+    }
+}

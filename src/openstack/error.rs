@@ -28,7 +28,7 @@ pub enum Kind {
     #[error("403, not allowed: {message}")]
     Forbidden { message: String },
     #[error("404, not found: {message}")]
-    NotFound { message: String },
+    NotFound { message: String, error_type: Option<String> },
     #[error("409, in conflict with what exists or is under way: {message}")]
     Conflict { message: String, error_type: Option<String> },
     /// The service understood the request and refuses what it asks for; `message` is its own text.
@@ -41,8 +41,8 @@ pub enum Kind {
     Status { code: u16, message: String },
     #[error("no answer in time{}", if *.sent { "; the request may have taken effect" } else { "" })]
     Timeout { sent: bool },
-    /// No connection was made, so nothing was sent.
-    #[error("no connection: {0}")]
+    /// No connection to the host was made, so nothing was sent.
+    #[error("no connection to {0}")]
     Connect(String),
     /// The connection broke when the request may have been sent.
     #[error("the connection broke before the answer was complete: {0}")]
@@ -117,7 +117,7 @@ impl Error {
         match &self.kind {
             Kind::Unauthorized { message }
             | Kind::Forbidden { message }
-            | Kind::NotFound { message }
+            | Kind::NotFound { message, .. }
             | Kind::Conflict { message, .. }
             | Kind::BadRequest { message, .. }
             | Kind::Busy { message, .. }

@@ -3,99 +3,27 @@
 //! Heat answers `/stacks/{name or id}` with a redirect to `/stacks/{name}/{id}`, which the http client follows with
 //! the same method.
 
-use std::collections::BTreeMap;
+mod stack;
+
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde::Deserialize;
 use url::Url;
 
 use super::credentials::{Credentials, Session};
-use super::error::Result;
+use super::error::{Error, Kind, Result};
 use super::http::{Client, Deadline, Observer, Request};
 use super::keystone::Keystone;
 use super::settings::{EndpointSettings, Interface, Limits};
+
+pub use stack::{NewStack, Outputs, Stack, StackPatch, StackSummary};
 
 const SERVICE: &str = "heat";
 const SERVICE_TYPE: &str = "orchestration";
 
 /// How many ids one listing asks for: some 2,000 characters of query, which every proxy lets pass.
 const IDS_PER_LISTING: usize = 50;
-
-/// A stack to be made.
-#[derive(Debug, Clone, Default, Serialize)]
-pub struct NewStack {
-    #[serde(rename = "stack_name")]
-    pub name: String,
-    /// The template's text.
-    pub template: String,
-    /// What the template's `get_file` and nested types refer to, by the names it uses.
-    pub files: BTreeMap<String, String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub environment: Option<String>,
-    pub parameters: Map<String, Value>,
-    /// `None` leaves the limit to Heat.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub timeout_mins: Option<i64>,
-    /// Comma-separated.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub tags: Option<String>,
-}
-
-/// A change of some parameters; Heat keeps the rest of the stack as it is.
-#[derive(Debug, Clone, Default, Serialize)]
-pub struct StackPatch {
-    pub parameters: Map<String, Value>,
-    pub disable_rollback: bool,
-}
-
-/// Whether Heat is to work out the outputs, which takes it long.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outputs {
-    Resolve,
-    Skip,
-}
-
-/// A stack as Heat shows it.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-pub struct Stack {
-    pub id: String,
-    #[serde(rename = "stack_name")]
-    pub name: String,
-    #[serde(rename = "stack_status")]
-    pub status: String,
-    #[serde(rename = "stack_status_reason", default)]
-    pub status_reason: Option<String>,
-    /// With the defaults of the template and Heat's own, as text; hidden ones are asterisks.
-    #[serde(default, deserialize_with = "texts")]
-    pub parameters: BTreeMap<String, String>,
-    /// Empty unless they were asked for and are known.
-    #[serde(default, deserialize_with = "outputs")]
-    pub outputs: BTreeMap<String, Value>,
-    #[serde(default)]
-    pub creation_time: Option<String>,
-    #[serde(default)]
-    pub updated_time: Option<String>,
-    #[serde(default)]
-    pub timeout_mins: Option<i64>,
-}
-
-/// A stack as a listing shows it.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub struct StackSummary {
-    pub id: String,
-    #[serde(rename = "stack_name")]
-    pub name: String,
-    #[serde(rename = "stack_status")]
-    pub status: String,
-    #[serde(rename = "stack_status_reason", default)]
-    pub status_reason: Option<String>,
-    #[serde(default)]
-    pub creation_time: Option<String>,
-    #[serde(default)]
-    pub updated_time: Option<String>,
-}
 
 /// The client. Clones share everything.
 #[derive(Clone)]
@@ -161,12 +89,13 @@ impl Heat {
         };
         match self.keystone.send(&self.http, actor, request, Deadline::within(within)).await {
             Ok(answer) => Ok(Some(answer.json::<Shown>()?.stack)),
-            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) if is_gone(&error) => Ok(None),
             Err(error) => Err(error),
         }
     }
 
-    /// The states of many stacks of one project, in as few requests as the length of a query allows.
+    /// The states of many stacks of one project, in as few requests as the length of a query allows. Heat lists all
+    /// that is asked for by id, so there are no pages.
     pub async fn list(
         &self,
         actor: &Credentials,
@@ -209,7 +138,7 @@ impl Heat {
         let request = |session: &Session| Ok(Request::delete(self.stacks(session, &[id])?));
         match self.keystone.send(&self.http, actor, request, Deadline::within(within)).await {
             Ok(_) => Ok(true),
-            Err(error) if error.is_not_found() => Ok(false),
+            Err(error) if is_gone(&error) => Ok(false),
             Err(error) => Err(error),
         }
     }
@@ -222,28 +151,9 @@ impl Heat {
     }
 }
 
-/// Heat gives parameters as text, older releases some of them as they are.
-fn texts<'de, D: serde::Deserializer<'de>>(
-    from: D,
-) -> std::result::Result<BTreeMap<String, String>, D::Error> {
-    let given = Option::<BTreeMap<String, Value>>::deserialize(from)?.unwrap_or_default();
-    let text = |value| match value {
-        Value::String(text) => text,
-        Value::Null => String::new(),
-        other @ (Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_)) => other.to_string(),
-    };
-    Ok(given.into_iter().map(|(name, value)| (name, text(value))).collect())
-}
-
-fn outputs<'de, D: serde::Deserializer<'de>>(
-    from: D,
-) -> std::result::Result<BTreeMap<String, Value>, D::Error> {
-    #[derive(Deserialize)]
-    struct Output {
-        output_key: String,
-        #[serde(default)]
-        output_value: Value,
-    }
-    let given = Option::<Vec<Output>>::deserialize(from)?.unwrap_or_default();
-    Ok(given.into_iter().map(|output| (output.output_key, output.output_value)).collect())
+/// Whether Heat says that the stack does not exist, and not that it knows no such address: then the catalog is wrong,
+/// and the stack may live.
+fn is_gone(error: &Error) -> bool {
+    let Kind::NotFound { error_type, .. } = &error.kind else { return false };
+    error_type.as_deref().is_some_and(|kind| kind.ends_with("NotFound") && kind != "HTTPNotFound")
 }

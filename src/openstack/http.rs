@@ -59,12 +59,14 @@ pub(crate) struct Request {
     body: Option<Vec<u8>>,
     token: Option<SecretString>,
     subject: Option<SecretString>,
+    /// A secret in the body.
+    secret: Option<SecretString>,
     repeatable: bool,
 }
 
 impl Request {
     fn new(method: Method, url: Url, repeatable: bool) -> Self {
-        Self { method, url, body: None, token: None, subject: None, repeatable }
+        Self { method, url, body: None, token: None, subject: None, secret: None, repeatable }
     }
 
     pub(crate) fn get(url: Url) -> Self {
@@ -99,10 +101,27 @@ impl Request {
         self
     }
 
+    /// Names the secret in the body, so that no error repeats it.
+    pub(crate) fn holding(mut self, secret: SecretString) -> Self {
+        self.secret = Some(secret);
+        self
+    }
+
     /// Says of a POST or PATCH that a repetition changes nothing more.
     pub(crate) fn repeatable(mut self) -> Self {
         self.repeatable = true;
         self
+    }
+
+    /// Takes this request's secrets out of a text that the service wrote: some repeat what they refuse.
+    fn scrub(&self, text: &str) -> String {
+        let secrets = [&self.token, &self.subject, &self.secret];
+        secrets
+            .into_iter()
+            .flatten()
+            .map(ExposeSecret::expose_secret)
+            .filter(|secret| !secret.is_empty())
+            .fold(text.to_owned(), |text, secret| text.replace(secret, "***"))
     }
 
     fn call(&self, service: &'static str) -> Call {
@@ -162,7 +181,7 @@ impl Client {
         for _ in 0..=REDIRECTS {
             let response = self.attempt(request, &url, deadline).await.map_err(|error| error.at(&call))?;
             if !response.is_redirect() {
-                return response.success(&call);
+                return response.success(&call, |text| request.scrub(text));
             }
             url = redirect::target(&url, &response).map_err(|error| error.at(&call))?;
         }
@@ -234,9 +253,7 @@ fn sensitive(token: &SecretString) -> Result<HeaderValue> {
 /// Appends path segments, each percent-encoded as a whole, so that no name can leave its place in the path.
 pub(crate) fn push(url: &mut Url, segments: &[&str]) -> Result<()> {
     if segments.iter().any(|segment| matches!(*segment, "" | "." | "..")) {
-        return Err(Error::from(Kind::NotFound {
-            message: "nothing has an empty or a dotted name".to_owned(),
-        }));
+        return Err(Error::config(format!("{segments:?} is no path to anything")));
     }
     url.path_segments_mut()
         .map_err(|()| Error::catalog("the endpoint's URL cannot carry a path"))?

@@ -11,7 +11,7 @@ use std::time::Duration;
 use url::Url;
 
 use super::credentials::{Credentials, Session};
-use super::error::{Error, Result};
+use super::error::{Error, Kind, Result};
 use super::http::{Client, Deadline, Observer, Request, Response};
 use super::settings::{PasswordAuth, Settings, TrustSettings, identity_root};
 use cache::Cache;
@@ -63,7 +63,7 @@ impl Keystone {
             Err(error) if error.is_unauthorized() => error,
             other => return other,
         };
-        self.0.cache.forget(credentials, &session);
+        self.0.cache.forget(credentials, &session, deadline).await;
         if matches!(credentials, Credentials::Token(_)) {
             return Err(refused);
         }
@@ -72,7 +72,15 @@ impl Keystone {
     }
 
     async fn authenticate(&self, credentials: &Credentials, deadline: Deadline) -> Result<Session> {
-        self.0.cache.get_or_fetch(credentials, deadline, || self.fetch(credentials, deadline)).await
+        let fetched =
+            self.0.cache.get_or_fetch(credentials, deadline, || self.fetch(credentials, deadline)).await;
+        fetched.map_err(|error| match error {
+            // A trust or a token that is unknown. It must not be taken for the thing that the token is wanted for.
+            Error { kind: Kind::NotFound { message, .. }, call } => {
+                Error { kind: Kind::Unauthorized { message }, call }
+            }
+            other => other,
+        })
     }
 
     fn url(&self, segments: &[&str]) -> Result<Url> {

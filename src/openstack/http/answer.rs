@@ -80,20 +80,23 @@ impl Response {
     }
 
     /// Passes a success on and makes an error of everything else.
-    pub(super) fn success(mut self, call: &Call) -> Result<Self> {
+    pub(super) fn success(mut self, call: &Call, scrub: impl Fn(&str) -> String) -> Result<Self> {
         if (200..300).contains(&self.status) {
             self.call = Some(call.clone());
             return Ok(self);
         }
-        Err(Error::from(self.failure()).at(call))
+        Err(Error::from(self.failure(scrub)).at(call))
     }
 
-    fn failure(&self) -> Kind {
-        let Failure { message, error_type } = Failure::read(&self.body);
+    fn failure(&self, scrub: impl Fn(&str) -> String) -> Kind {
+        let Failure { message, error_type, structured } = Failure::read(&self.body);
+        let message = scrub(&message);
         match self.status {
             401 => Kind::Unauthorized { message },
             403 => Kind::Forbidden { message },
-            404 => Kind::NotFound { message },
+            404 if structured => Kind::NotFound { message, error_type },
+            // A proxy's or web server's page. To take it for the service's word would be to forget what exists.
+            404 => Kind::Garbage(format!("a 404 that is not the service's own: {message}")),
             409 => Kind::Conflict { message, error_type },
             code @ (429 | 503) => Kind::Busy { code, message, retry_after: self.retry_after() },
             code @ 400..500 => Kind::BadRequest { code, message, error_type },
@@ -120,6 +123,8 @@ impl Response {
 struct Failure {
     message: String,
     error_type: Option<String>,
+    /// Whether it has the form of these services' errors.
+    structured: bool,
 }
 
 impl Failure {
@@ -139,11 +144,13 @@ impl Failure {
             r#type: Option<Value>,
         }
         let Ok(body) = serde_json::from_slice::<Body>(body) else {
-            return Self { message: excerpt(&String::from_utf8_lossy(body)), error_type: None };
+            let message = excerpt(&String::from_utf8_lossy(body));
+            return Self { message, error_type: None, structured: false };
         };
+        let structured = body.error.is_some();
         let (message, kind) = body.error.map_or((None, None), |detail| (detail.message, detail.r#type));
         let message = message.filter(|text| !text.is_empty()).or(body.explanation).unwrap_or_default();
-        Self { message, error_type: kind.and_then(|kind| kind.as_str().map(str::to_owned)) }
+        Self { message, error_type: kind.and_then(|kind| kind.as_str().map(str::to_owned)), structured }
     }
 }
 
@@ -159,6 +166,9 @@ fn excerpt(text: &str) -> String {
 
 /// Why there is no complete answer. The text of reqwest's own error holds the URL with its query, its sources do not.
 fn unanswered(error: reqwest::Error) -> Error {
+    let host = error.url().map_or_else(String::new, |url| {
+        format!("{}:{}", url.host_str().unwrap_or_default(), url.port_or_known_default().unwrap_or_default())
+    });
     let error = error.without_url();
     let text = || {
         let mut deepest: &dyn std::error::Error = &error;
@@ -168,7 +178,7 @@ fn unanswered(error: reqwest::Error) -> Error {
         deepest.to_string()
     };
     if error.is_connect() {
-        Kind::Connect(text()).into()
+        Kind::Connect(format!("{host}: {}", text())).into()
     } else if error.is_builder() {
         Error::config(text())
     } else if error.is_timeout() {

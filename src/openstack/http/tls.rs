@@ -1,6 +1,7 @@
 //! The connection pool of one TLS configuration.
 
 use std::path::Path;
+use std::time::Duration;
 
 use reqwest::{Certificate, Identity};
 
@@ -12,6 +13,8 @@ pub(super) fn client(tls: &Tls, limits: Limits) -> Result<reqwest::Client> {
     let mut builder = reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())
         .connect_timeout(limits.connect_timeout)
+        // Web servers close idle connections after five seconds; a POST sent into the closing would be lost.
+        .pool_idle_timeout(Duration::from_secs(4))
         .user_agent(concat!("mesos-conductor/", env!("CARGO_PKG_VERSION")));
     if let Some(path) = &tls.ca_file {
         let certificates =

@@ -86,10 +86,10 @@ impl Cache {
     }
 
     /// Drops a token that was refused, unless another one has taken its place meanwhile.
-    pub(super) fn forget(&self, credentials: &Credentials, refused: &Session) {
+    pub(super) async fn forget(&self, credentials: &Credentials, refused: &Session, deadline: Deadline) {
         let slot = self.slot(Key::from(credentials));
-        // Whoever holds the lock is fetching a newer one.
-        let Ok(mut held) = slot.try_lock() else { return };
+        // Whoever holds the lock may be fetching a newer one.
+        let Ok(mut held) = tokio::time::timeout_at(deadline.instant(), slot.lock()).await else { return };
         let same = |held: &Held| held.session.token.expose_secret() == refused.token.expose_secret();
         if held.as_ref().is_some_and(same) {
             *held = None;

@@ -61,7 +61,10 @@ impl Keystone {
             auth["scope"] = scope;
         }
         // One token too many harms nobody.
-        let request = Request::post(self.url(&["auth", "tokens"])?).json(&json!({"auth": auth})).repeatable();
+        let request = Request::post(self.url(&["auth", "tokens"])?)
+            .json(&json!({"auth": auth}))
+            .holding(password.clone())
+            .repeatable();
         let answer = self.0.http.send(request, deadline).await?;
         Ok(answer.json::<Answer>()?.token.session(answer.secret_header("X-Subject-Token")?))
     }

@@ -59,7 +59,7 @@ impl Keystone {
         let body = json!({"user": {
             "name": name, "password": password.expose_secret(), "domain_id": domain_id, "enabled": true,
         }});
-        let create = |_: &_| Ok(Request::post(self.url(&["users"])?).json(&body));
+        let create = |_: &_| Ok(Request::post(self.url(&["users"])?).json(&body).holding(password.clone()));
         match self.send(&self.0.http, &Credentials::DomainAdmin, create, deadline).await {
             Ok(answer) => Ok(answer.json::<One>()?.user.id),
             Err(conflict) if conflict.is_conflict() => {
@@ -114,8 +114,12 @@ impl Keystone {
             Ok(_) => Ok(()),
             Err(error) if error.is_unauthorized() => {
                 let body = json!({"user": {"password": password.expose_secret(), "enabled": true}});
-                let request =
-                    |_: &_| Ok(Request::patch(self.url(&["users", user_id])?).json(&body).repeatable());
+                let request = |_: &_| {
+                    Ok(Request::patch(self.url(&["users", user_id])?)
+                        .json(&body)
+                        .holding(password.clone())
+                        .repeatable())
+                };
                 self.send(&self.0.http, &Credentials::DomainAdmin, request, deadline).await?;
                 Ok(())
             }

@@ -1,9 +1,9 @@
 #!/bin/bash
 # Sets up an agent: Docker and the Mesos agent. A second run changes nothing.
 set -Eeuo pipefail
-# shellcheck source=node.sh
+# shellcheck source-path=SCRIPTDIR source=node.sh
 . "${0%/*}/node.sh"
-trap 'failed "$LINENO" "$BASH_COMMAND"' ERR
+trap 'failed "${BASH_SOURCE[0]##*/} line $LINENO" "$BASH_COMMAND"' ERR
 
 configure_docker() {
   mkdir -p /etc/systemd/system/docker.service.d
@@ -11,7 +11,9 @@ configure_docker() {
 }
 
 configure_mesos() {
-  local isolation image_providers executor_environment
+  local agent isolation image_providers executor_environment
+  # Releases before 1.0 know the agent by the older name only.
+  agent=$(program mesos-agent mesos-slave)
   isolation=$(setting isolation) image_providers=$(setting image_providers)
   executor_environment=$(setting executor_environment)
   {
@@ -29,13 +31,13 @@ configure_mesos() {
     fi
   } >/etc/mesos-bay/mesos-slave.env
   # Executors outlive a restart of their agent, which finds them again.
-  unit mesos-slave "$(command -v mesos-agent || command -v mesos-slave)" process
+  unit mesos-slave "$agent" process
 }
 
 mkdir -p "$STATE" "$(setting work_dir)"
 use_proxy
-provide mesos "$(command -v mesos-agent || command -v mesos-slave || true)" mesos
-[[ -n $(command -v dockerd) ]] || apt_install docker.io
+provide mesos mesos-master mesos
+command -v dockerd >/dev/null || apt_install docker.io
 configure_docker
 configure_mesos
 start docker mesos-slave

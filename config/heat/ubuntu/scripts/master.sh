@@ -1,9 +1,9 @@
 #!/bin/bash
 # Sets up a master: ZooKeeper, Mesos master, Marathon. A second run changes nothing.
 set -Eeuo pipefail
-# shellcheck source=node.sh
+# shellcheck source-path=SCRIPTDIR source=node.sh
 . "${0%/*}/node.sh"
-trap 'failed "$LINENO" "$BASH_COMMAND"' ERR
+trap 'failed "${BASH_SOURCE[0]##*/} line $LINENO" "$BASH_COMMAND"' ERR
 
 configure_zookeeper() {
   local number=0 address own
@@ -30,12 +30,12 @@ configure_mesos() {
     echo "MESOS_CLUSTER=$(quote "$(setting cluster_name)")"
     echo "MESOS_WORK_DIR=$(quote /var/lib/mesos-master)"
   } >/etc/mesos-bay/mesos-master.env
-  unit mesos-master "$(command -v mesos-master)"
+  unit mesos-master "$(program mesos-master)"
 }
 
 configure_marathon() {
-  local program=/opt/marathon/bin/marathon
-  [[ -x $program ]] || program=$(command -v marathon)
+  local marathon
+  marathon=$(program /opt/marathon/bin/marathon marathon)
   {
     echo "MESOS=$(quote "$(zookeeper_url mesos)")"
     echo "ZK=$(quote "$(zookeeper_url marathon)")"
@@ -43,19 +43,19 @@ configure_marathon() {
   } >/etc/mesos-bay/marathon.env
   # systemd puts each ${...} in as one word, unread by any shell.
   # shellcheck disable=SC2016
-  unit marathon "$program"' --master ${MESOS} --zk ${ZK} --hostname ${IP} --http_port 8080'
+  unit marathon "$marathon"' --master ${MESOS} --zk ${ZK} --hostname ${IP} --http_port 8080'
 }
 
 mkdir -p "$STATE" /var/lib/mesos-master
 use_proxy
 provide zookeeper /usr/share/zookeeper/bin/zkServer.sh zookeeperd
-provide mesos "$(command -v mesos-master || true)" mesos
-provide marathon "$(command -v marathon || true)" marathon
+provide mesos mesos-master mesos
+provide marathon marathon marathon
 configure_zookeeper
 configure_mesos
 configure_marathon
 start zookeeper mesos-master marathon
-# Both answer only once a majority of the masters is up.
-answers "http://$(setting ip):5050/health"
-answers "http://$(setting ip):8080/ping"
+# Both answer so only once a leader is known, and electing one takes a majority of the masters.
+answers "http://$(setting ip):5050/redirect"
+answers "http://$(setting ip):8080/v2/leader"
 report SUCCESS "master $(setting ip) answers"

@@ -20,20 +20,22 @@ report() {
   body=$(python3 -c 'import json, sys
 print(json.dumps({"status": sys.argv[1], "reason": sys.argv[2], "id": sys.argv[3]}))' "$1" "$2" "$(hostname)")
   # The token goes in by a file: a command line can be read by every user of the node.
-  curl --fail --silent --show-error --retry 10 --retry-connrefused --max-time 60 \
+  curl --fail --silent --show-error --retry 60 --retry-delay 5 --retry-connrefused --max-time 60 \
     --config <(printf 'header = "X-Auth-Token: %s"\n' "$(setting ready_token)") \
     --header 'Content-Type: application/json' --data "$body" "$(setting ready_url)"
 }
 
-# A node that cannot be set up says so at once, with the line that failed, rather than let Heat wait for its timeout.
+# A node that cannot be set up says so at once, rather than let Heat wait for its timeout: failed where command
 failed() {
-  report FAILURE "set-up of $(setting role) $(setting ip) failed at line $1: $2" || true
+  # A subshell's failure is one of its parent too, which knows what it was for.
+  ((BASH_SUBSHELL == 0)) || return 0
+  report FAILURE "set-up of $(setting role) $(setting ip) failed at $1: $2" || true
 }
 
 # Quotes a value for an environment file of systemd.
 quote() {
   local value=$1 character
-  for character in \\ \" \` \$; do value=${value//"$character"/\\$character}; done
+  for character in \\ \" \` \$; do value=${value//"$character"/"\\$character"}; done
   printf '"%s"' "$value"
 }
 
@@ -77,7 +79,7 @@ provide() {
   shift 2
   url=$(setting "${name}_package_url") sha256=$(setting "${name}_package_sha256")
   if [[ -z $url ]]; then
-    [[ -x $command ]] || apt_install "$@"
+    command -v "$command" >/dev/null || apt_install "$@"
     return
   fi
   file=$STATE/${url##*/}
@@ -96,7 +98,17 @@ provide() {
   esac
 }
 
-# Writes a unit of ours over the package's, so that its settings do not depend on who packaged it: unit name command
+# Prints where the first of some programs is: program name...
+program() {
+  local name
+  for name; do
+    if command -v "$name"; then return; fi
+  done
+  echo "not installed: $*" >&2
+  return 1
+}
+
+# Writes a unit of ours over the package's, so that its settings do not depend on who packaged it: unit name command [kill mode]
 unit() {
   cat >"/etc/systemd/system/$1.service" <<UNIT
 [Unit]
