@@ -3,8 +3,14 @@
 //! Magnum's API re-raises a failure only if its class is one of `magnum.common.exception`; every other class becomes
 //! a bare 500. So each fault names the class, the HTTP code and the text that Magnum's users know.
 
+use mesos_conductor_proto::codec::Map;
 use mesos_conductor_proto::failure::Failure;
+use mesos_conductor_proto::object::ObjectError;
+use mesos_conductor_proto::version::Version;
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::bay::parameters::{NotSupported, ParameterError};
 
 /// Why a request was refused or an operation failed. Stored with an operation, so that whoever finishes it can say.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
@@ -45,10 +51,12 @@ pub enum Fault {
     #[error("Endpoint does not support RPC method {0}")]
     NoSuchMethod(String),
     #[error("Endpoint does not support RPC version {version}. Attempted method: {method}")]
-    UnsupportedVersion { version: String, method: String },
+    UnsupportedVersion { version: Version, method: String },
     /// Arguments that the method does not take, worded as Python words it.
     #[error("{0}")]
     WrongArguments(String),
+    #[error("Unsupported object type {0}")]
+    UnsupportedObject(String),
     #[error("Version {requested} of {name} is not supported, supported version is {supported}")]
     IncompatibleObjectVersion { name: String, requested: String, supported: String },
 }
@@ -56,50 +64,79 @@ pub enum Fault {
 impl Fault {
     /// The failure a client re-raises.
     pub fn to_failure(&self) -> Failure {
-        let (class, code) = match self {
-            Self::InvalidParameterValue(_) => ("InvalidParameterValue", 400),
-            Self::NotSupported { .. } => ("NotSupported", 400),
-            Self::RequiredParameterNotProvided { .. } => ("RequiredParameterNotProvided", 400),
-            Self::BayTypeNotSupported { .. } => ("BayTypeNotSupported", 400),
-            Self::BayNotFound(_) => ("BayNotFound", 404),
-            Self::BayAlreadyExists(_) => ("BayAlreadyExists", 409),
-            Self::BayModelNotFound(_) => ("BayModelNotFound", 404),
-            Self::BayModelAlreadyExists(_) => ("BayModelAlreadyExists", 409),
-            Self::BayModelReferenced(_) => ("BayModelReferenced", 400),
-            Self::Conflict(_) => ("Conflict", 409),
-            Self::InvalidIdentity(_) => ("InvalidIdentity", 400),
-            Self::OperationInProgress(_) => ("OperationInProgress", 400),
-            Self::AuthorizationFailure { .. } => ("AuthorizationFailure", 403),
-            Self::TrusteeCreateFailed { .. } => ("TrusteeCreateFailed", 500),
-            Self::TrustCreateFailed { .. } => ("TrustCreateFailed", 500),
-            Self::Internal(_) => ("MagnumException", 500),
+        let (class, code, kwargs) = match self {
+            Self::InvalidParameterValue(_) => ("InvalidParameterValue", 400, json!({})),
+            Self::NotSupported { operation } => ("NotSupported", 400, json!({ "operation": operation })),
+            Self::RequiredParameterNotProvided { heat_param } => {
+                ("RequiredParameterNotProvided", 400, json!({ "heat_param": heat_param }))
+            }
+            Self::BayTypeNotSupported { server_type, os, coe } => {
+                ("BayTypeNotSupported", 400, json!({ "server_type": server_type, "os": os, "coe": coe }))
+            }
+            Self::BayNotFound(bay) => ("BayNotFound", 404, json!({ "bay": bay })),
+            Self::BayAlreadyExists(uuid) => ("BayAlreadyExists", 409, json!({ "uuid": uuid })),
+            Self::BayModelNotFound(model) => ("BayModelNotFound", 404, json!({ "baymodel": model })),
+            Self::BayModelAlreadyExists(uuid) => ("BayModelAlreadyExists", 409, json!({ "uuid": uuid })),
+            Self::BayModelReferenced(model) => ("BayModelReferenced", 400, json!({ "baymodel": model })),
+            Self::Conflict(_) => ("Conflict", 409, json!({})),
+            Self::InvalidIdentity(identity) => ("InvalidIdentity", 400, json!({ "identity": identity })),
+            Self::OperationInProgress(bay) => ("OperationInProgress", 400, json!({ "bay_name": bay })),
+            Self::AuthorizationFailure { client, message } => {
+                ("AuthorizationFailure", 403, json!({ "client": client, "message": message }))
+            }
+            Self::TrusteeCreateFailed { username, .. } => {
+                ("TrusteeCreateFailed", 500, json!({ "username": username }))
+            }
+            Self::TrustCreateFailed { trustee_user_id, .. } => {
+                ("TrustCreateFailed", 500, json!({ "trustee_user_id": trustee_user_id }))
+            }
+            Self::Internal(_) => ("MagnumException", 500, json!({})),
             Self::NoSuchMethod(method) => return Failure::no_such_method(method),
             Self::UnsupportedVersion { version, method } => {
-                return Failure::unsupported_version(version, method);
+                return Failure::unsupported_version(*version, method);
             }
             Self::WrongArguments(message) => return Failure::type_error(message),
+            Self::UnsupportedObject(_) => return self.object_failure("UnsupportedObjectError"),
             Self::IncompatibleObjectVersion { .. } => {
-                return Failure::remote(
-                    "IncompatibleObjectVersion",
-                    "oslo_versionedobjects.exception",
-                    &self.to_string(),
-                );
+                return self.object_failure("IncompatibleObjectVersion");
             }
         };
-        Failure::magnum(class, code, &self.to_string())
+        let kwargs = if let Value::Object(kwargs) = kwargs { kwargs } else { Map::new() };
+        Failure::magnum_with(class, code, &self.to_string(), kwargs)
+    }
+
+    fn object_failure(&self, class: &str) -> Failure {
+        Failure::remote(class, "oslo_versionedobjects.exception", &self.to_string())
     }
 }
 
-impl From<mesos_conductor_proto::object::ObjectError> for Fault {
-    fn from(error: mesos_conductor_proto::object::ObjectError) -> Self {
-        use mesos_conductor_proto::object::ObjectError;
+impl From<ObjectError> for Fault {
+    fn from(error: ObjectError) -> Self {
         match error {
             ObjectError::IncompatibleVersion { name, requested, supported } => {
                 Self::IncompatibleObjectVersion {
-                    name,
+                    name: name.to_owned(),
                     requested: requested.to_string(),
                     supported: supported.to_string(),
                 }
+            }
+            ObjectError::UnknownObject { name } => Self::UnsupportedObject(name),
+            other => Self::InvalidParameterValue(other.to_string()),
+        }
+    }
+}
+
+impl From<NotSupported> for Fault {
+    fn from(error: NotSupported) -> Self {
+        Self::BayTypeNotSupported { server_type: error.server_type, os: error.os, coe: error.coe }
+    }
+}
+
+impl From<ParameterError> for Fault {
+    fn from(error: ParameterError) -> Self {
+        match error {
+            ParameterError::Missing(heat_param) => {
+                Self::RequiredParameterNotProvided { heat_param: heat_param.to_owned() }
             }
             other => Self::InvalidParameterValue(other.to_string()),
         }

@@ -7,4 +7,5 @@ pub mod notify;
 pub mod objects;
 pub mod openstack;
 pub mod operation;
+pub mod rpc;
 pub mod telemetry;

@@ -12,7 +12,7 @@ use time::PrimitiveDateTime;
 use time::macros::format_description;
 use uuid::Uuid;
 
-use crate::bay::{Bay, BayModel, Labels};
+use crate::bay::{Bay, BayModel};
 use crate::error::Fault;
 
 /// Names of the objects served, as they stand in requests.
@@ -178,15 +178,10 @@ pub fn model_from_object(object: &Object) -> BayModel {
         floating_ip_enabled: object.boolean("floating_ip_enabled").unwrap_or(true),
         hidden: flag("hidden"),
         tags: text("tags"),
-        labels: labels(object, "labels"),
+        labels: object.dict("labels").cloned().unwrap_or_default(),
         created_at: None,
         updated_at: None,
     }
-}
-
-fn labels(object: &Object, name: &str) -> Labels {
-    let Some(Value::Object(entries)) = object.get(name) else { return Labels::new() };
-    entries.iter().filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))).collect()
 }
 
 fn timestamp(at: Option<PrimitiveDateTime>) -> Value {

@@ -1,7 +1,6 @@
 //! What an operation was asked to do and has found out so far, as it is kept in its row.
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use crate::bay::Status;
 use crate::error::Fault;
@@ -12,32 +11,15 @@ use crate::notify::Initiator;
 pub struct Progress {
     /// Who asked.
     pub initiator: Initiator,
-    /// The caller's name and domain, which a stack takes as parameters.
-    #[serde(default)]
-    pub caller: Caller,
     /// Where the caller wants the result's notification besides the topics.
     #[serde(default)]
     pub notify_queue: Option<String>,
-    /// A stack may exist although its id is not known: its creation was begun.
-    #[serde(default)]
-    pub stack_begun: bool,
     /// What an update or a delete found, to go back to if it is refused.
     #[serde(default)]
     pub before: Option<Before>,
     /// Why the operation is being undone.
     #[serde(default)]
     pub failure: Option<Fault>,
-}
-
-/// What the request's context said of the caller, beyond ids.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct Caller {
-    pub user_name: Option<String>,
-    pub domain_name: Option<String>,
-    pub auth_url: Option<String>,
-    /// The service catalog that came with the caller's token.
-    pub catalog: Option<Value>,
-    pub token_expires_at: Option<String>,
 }
 
 /// A bay's state before an operation touched it.

@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use crate::amqp::Publisher;
 use crate::bay::Bay;
-use crate::bay::template::TemplateSet;
+use crate::bay::template::Templates;
 use crate::error::Fault;
 use crate::notify::Notifier;
 use crate::openstack::Cloud;
@@ -30,6 +30,8 @@ use crate::telemetry::metrics;
 
 mod recorder;
 
+pub(crate) use recorder::reply;
+
 /// The longest sleep between two looks for due operations: others of the pool may have let go of some.
 const SWEEP: Duration = Duration::from_secs(1);
 
@@ -39,7 +41,7 @@ pub struct Workshop {
     pub cloud: Arc<dyn Cloud>,
     pub publisher: Publisher,
     pub notifier: Notifier,
-    pub templates: TemplateSet,
+    pub templates: Templates,
     pub settings: Settings,
     pub lease: Duration,
     /// How long a vanished reply queue is waited for.

@@ -8,10 +8,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::bay::{Bay, Status};
-use crate::bay::template::TemplateSet;
+use crate::bay::parameters::Placement;
+use crate::bay::template::Templates;
 use crate::error::Fault;
 use crate::notify::Outcome;
-use crate::openstack::{Cloud, Credentials};
+use crate::openstack::{Cloud, Credentials, Trustee};
 use crate::operation::keeper::Held;
 use crate::operation::progress::Progress;
 use crate::operation::record::{Operation, State};
@@ -50,7 +51,7 @@ pub struct Scene<'a> {
     pub bay: &'a Bay,
     pub store: &'a Store,
     pub cloud: &'a dyn Cloud,
-    pub templates: &'a TemplateSet,
+    pub templates: &'a Templates,
     pub settings: &'a Settings,
     pub(crate) held: &'a Held,
 }
@@ -62,10 +63,10 @@ pub struct Settings {
     pub poll_interval: Duration,
     /// The longest that one request to the cloud may take, whatever the lease.
     pub request_timeout: Duration,
-    /// `[cinder_client] region_name`, which only REX-Ray needs.
-    pub region_name: Option<String>,
-    /// Whether a bay's nodes get the trust (`[trust] cluster_user_trust`).
-    pub cluster_user_trust: bool,
+    /// Whether a service user is configured, who looks after bays without a trust.
+    pub service_user: bool,
+    /// What the deployment says about every stack.
+    pub placement: Placement,
     /// Minutes that Heat gives a stack when the request names none.
     pub default_create_timeout: Option<i64>,
 }
@@ -78,20 +79,27 @@ impl Scene<'_> {
 
     /// The caller's own token, while it is kept.
     pub fn caller(&self) -> Option<Credentials> {
-        let token = self.operation.token.clone()?;
-        let caller = &self.progress.caller;
-        Some(Credentials::caller(token, caller.catalog.clone(), caller.token_expires_at.clone()))
+        self.operation.token.clone().map(Credentials::Token)
     }
 
     /// What long work is done with: the bay's trust, else the service user.
     pub fn standing(&self) -> Option<Credentials> {
-        let bay = self.bay;
-        if let (Some(user), Some(password), Some(trust)) =
-            (&bay.trustee_user_id, &bay.trustee_password, &bay.trust_id)
-        {
-            return Some(Credentials::trust(user.clone(), password.clone(), trust.clone()));
+        if let (Some(trustee), Some(trust)) = (self.trustee(), &self.bay.trust_id) {
+            return Some(Credentials::Trust { trustee, trust_id: trust.clone() });
         }
-        self.cloud.has_service_user().then(|| Credentials::service(bay.project_id.clone()))
+        self.service()
+    }
+
+    /// The service user in the bay's project, if one is configured.
+    pub fn service(&self) -> Option<Credentials> {
+        let project_id = self.bay.project_id.clone();
+        self.settings.service_user.then_some(Credentials::Service { project_id })
+    }
+
+    /// The user that the bay's trust is given to, once it is known.
+    pub fn trustee(&self) -> Option<Trustee> {
+        let (user_id, password) = (self.bay.trustee_user_id.clone()?, self.bay.trustee_password.clone()?);
+        Some(Trustee { user_id, password })
     }
 }
 

@@ -5,8 +5,7 @@ use async_trait::async_trait;
 use crate::bay::{Status, parameters};
 use crate::error::Fault;
 use crate::notify::Outcome;
-use crate::openstack::heat::{NewStack, Stack as HeatStack};
-use crate::openstack::{Credentials, Error};
+use crate::openstack::{self, Credentials, Error, NewStack};
 use crate::operation::progress::Progress;
 use crate::operation::step::{Answer, Change, Plan, Scene, Step, StepError, with_status};
 use crate::operation::steps::stack::{self, Action};
@@ -102,16 +101,13 @@ impl Step for Trust {
     async fn run(&self, scene: &Scene<'_>) -> Result<Change, StepError> {
         let bay = scene.bay;
         let caller = caller(scene)?;
-        let (Some(user), Some(password)) = (&bay.trustee_user_id, &bay.trustee_password) else {
+        let Some(trustee) = scene.trustee() else {
             return Err(StepError::Fatal(Fault::Internal("the bay has no trustee".to_owned())));
         };
-        let trust =
-            scene.cloud.ensure_trust(&caller, user, password, scene.budget()).await.map_err(|error| {
-                StepError::from_cloud(&error, |reason| Fault::TrustCreateFailed {
-                    trustee_user_id: user.clone(),
-                    reason,
-                })
-            })?;
+        let trust = scene.cloud.ensure_trust(&caller, &trustee, scene.budget()).await.map_err(|error| {
+            let trustee_user_id = trustee.user_id.clone();
+            StepError::from_cloud(&error, |reason| Fault::TrustCreateFailed { trustee_user_id, reason })
+        })?;
         let mut bay = bay.clone();
         bay.trust_id = Some(trust);
         Ok(Change::proceed().save(bay))
@@ -150,7 +146,7 @@ impl Step for Stack {
     }
 }
 
-async fn find(scene: &Scene<'_>, credentials: &Credentials) -> Result<Option<HeatStack>, StepError> {
+async fn find(scene: &Scene<'_>, credentials: &Credentials) -> Result<Option<openstack::Stack>, StepError> {
     let name = parameters::stack_name(scene.bay);
     scene.cloud.stack_find(credentials, &name, scene.budget()).await.map_err(|error| refused(&error))
 }
@@ -160,7 +156,7 @@ async fn create(scene: &Scene<'_>, caller: &Credentials) -> Result<String, StepE
     match scene.cloud.stack_create(caller, &stack, scene.budget()).await {
         Ok(id) => Ok(id),
         // The name holds the bay's uuid: a stack of that name is the one whose creation answer was lost.
-        Err(Error::Conflict { .. }) => match find(scene, caller).await? {
+        Err(error) if error.is_conflict() => match find(scene, caller).await? {
             Some(stack) => Ok(stack.id),
             None => {
                 Err(StepError::Retry { reason: "the stack exists and is not found".to_owned(), after: None })
@@ -179,39 +175,32 @@ async fn new_stack(scene: &Scene<'_>) -> Result<NewStack, StepError> {
         .model(&Scope::All, Key::Uuid(uuid))
         .await?
         .ok_or_else(|| StepError::Fatal(Fault::BayModelNotFound(ident)))?;
-    let caller = &scene.progress.caller;
-    let placement = parameters::Placement {
-        auth_url: caller.auth_url.clone(),
-        user_name: caller.user_name.clone(),
-        domain_name: caller.domain_name.clone(),
-        region_name: scene.settings.region_name.clone(),
-        trustee_domain_id: None,
-        cluster_user_trust: scene.settings.cluster_user_trust,
-    };
-    let parameters = parameters::stack_parameters(bay, &model, &placement)
+    let template = scene.templates.ubuntu();
+    let parameters = parameters::stack_parameters(bay, &model, &scene.settings.placement)
         .map_err(|error| StepError::Fatal(Fault::from(error)))?;
     Ok(NewStack {
         name: parameters::stack_name(bay),
-        template: scene.templates.root.clone(),
-        files: scene.templates.files.clone(),
+        template: template.root.clone(),
+        files: template.files.clone(),
+        environment: None,
         parameters,
         timeout_mins: bay
             .create_timeout
             .filter(|minutes| *minutes > 0)
             .or(scene.settings.default_create_timeout),
+        tags: None,
     })
 }
 
 fn refused(error: &Error) -> StepError {
-    let text = match error {
-        Error::BadRequest { message, .. } => Some(message.clone()),
-        _ => None,
-    };
-    let unauthorized = matches!(error, Error::Unauthorized { .. } | Error::Forbidden { .. });
-    StepError::from_cloud(error, |message| match text {
-        Some(text) => Fault::InvalidParameterValue(text),
-        None if unauthorized => Fault::AuthorizationFailure { client: "heat".to_owned(), message },
-        None => Fault::Internal(message),
+    StepError::from_cloud(error, |message| {
+        if error.is_unauthorized() || error.is_forbidden() {
+            return Fault::AuthorizationFailure { client: "heat".to_owned(), message };
+        }
+        match stack::refusal(error) {
+            Some(text) => Fault::InvalidParameterValue(text.to_owned()),
+            None => Fault::Internal(message),
+        }
     })
 }
 
@@ -294,17 +283,19 @@ impl Step for UndoTrustee {
         if !scene.cloud.trusts_configured() || scene.bay.trustee_username.is_none() {
             return Ok(Change::proceed());
         }
-        // A user whose creation answer was lost is known by name only.
-        let user = match &scene.bay.trustee_user_id {
-            Some(user) => user.clone(),
-            None => match ensure_trustee(scene).await {
-                Err(StepError::Fatal(_)) => return Ok(Change::proceed()),
-                other => other?,
-            },
-        };
+        let Some(user) = known_trustee(scene).await? else { return Ok(Change::proceed()) };
         let bay = super::bay_delete::without_trustee(scene, &user).await?;
         Ok(Change::proceed().save(bay))
     }
+}
+
+/// A user whose creation answer was lost is known by its name only.
+async fn known_trustee(scene: &Scene<'_>) -> Result<Option<String>, StepError> {
+    let (None, Some(name)) = (&scene.bay.trustee_user_id, &scene.bay.trustee_username) else {
+        return Ok(scene.bay.trustee_user_id.clone());
+    };
+    let found = scene.cloud.find_trustee(name, scene.budget()).await;
+    found.map_err(|error| StepError::from_cloud(&error, Fault::Internal))
 }
 
 /// The end of the way back: no row, the caller is told why.

@@ -5,8 +5,7 @@ use async_trait::async_trait;
 use crate::bay::{Bay, Status};
 use crate::error::Fault;
 use crate::notify::Outcome;
-use crate::openstack::heat::Stack as HeatStack;
-use crate::openstack::{Credentials, Error};
+use crate::openstack::{self, Credentials, Error, Outputs};
 use crate::operation::step::{Answer, Change, Plan, Scene, Step, StepError, with_status};
 
 pub struct BayDelete;
@@ -43,7 +42,7 @@ impl Step for DeleteStack {
                 match scene.cloud.stack_delete(&credentials, id, scene.budget()).await {
                     Ok(_) => break,
                     // The trust was deleted behind our back: the next means may still serve.
-                    Err(Error::Unauthorized { .. }) => {}
+                    Err(error) if error.is_unauthorized() => {}
                     Err(error) => return Err(refused(&error)),
                 }
             }
@@ -55,22 +54,19 @@ impl Step for DeleteStack {
 
 /// With what the stack may be deleted and looked at, best first: the bay's trust, the service user, the caller.
 fn means(scene: &Scene<'_>) -> Vec<Credentials> {
-    let service = || {
-        scene.cloud.has_service_user().then(|| Credentials::service(scene.bay.project_id.clone()))
-    };
     let mut means: Vec<Credentials> = scene.standing().into_iter().collect();
     if scene.bay.trust_id.is_some() {
-        means.extend(service());
+        means.extend(scene.service());
     }
     means.extend(scene.caller());
     means
 }
 
 fn refused(error: &Error) -> StepError {
-    match error {
-        Error::Conflict { message } => StepError::Retry { reason: message.clone(), after: None },
-        other => StepError::from_cloud(other, Fault::Internal),
+    if error.is_conflict() {
+        return StepError::Retry { reason: error.to_string(), after: None };
     }
+    StepError::from_cloud(error, Fault::Internal)
 }
 
 struct AwaitGone;
@@ -101,12 +97,12 @@ impl Step for AwaitGone {
     }
 }
 
-async fn look(scene: &Scene<'_>, id: &str) -> Result<Option<HeatStack>, StepError> {
+async fn look(scene: &Scene<'_>, id: &str) -> Result<Option<openstack::Stack>, StepError> {
     let mut reason = "nobody is left who may look at the stack".to_owned();
     for credentials in means(scene) {
-        match scene.cloud.stack_show(&credentials, id, false, scene.budget()).await {
+        match scene.cloud.stack_show(&credentials, id, Outputs::Skip, scene.budget()).await {
             Ok(stack) => return Ok(stack),
-            Err(error @ Error::Unauthorized { .. }) => reason = error.to_string(),
+            Err(error) if error.is_unauthorized() => reason = error.to_string(),
             Err(error) => {
                 return Err(StepError::Retry { reason: error.to_string(), after: error.retry_after() });
             }

@@ -5,8 +5,7 @@ use async_trait::async_trait;
 use crate::bay::{Bay, Status, parameters};
 use crate::error::Fault;
 use crate::notify::Outcome;
-use crate::openstack::Error;
-use crate::openstack::heat::StackPatch;
+use crate::openstack::{Error, Outputs, StackPatch};
 use crate::operation::step::{Answer, Change, Plan, Scene, Step, StepError, with_status};
 use crate::operation::steps::stack::{self, Action};
 
@@ -67,7 +66,7 @@ impl Step for UpdateStack {
         if scene.operation.attempts > 1 {
             let seen = scene
                 .cloud
-                .stack_show(&credentials, id, false, scene.budget())
+                .stack_show(&credentials, id, Outputs::Skip, scene.budget())
                 .await
                 .map_err(|error| refused(&error, id))?;
             // An update whose answer was lost shows in the stack's parameters.
@@ -77,7 +76,8 @@ impl Step for UpdateStack {
                 return Ok(Change::proceed().reply(Answer::Bay));
             }
         }
-        let patch = StackPatch { parameters: parameters::scale_parameters(bay), disable_rollback: None };
+        let parameters = parameters::scale_parameters(bay).map_err(|error| StepError::Fatal(error.into()))?;
+        let patch = StackPatch { parameters, disable_rollback: true };
         scene
             .cloud
             .stack_update(&credentials, id, &patch, scene.budget())
@@ -88,13 +88,17 @@ impl Step for UpdateStack {
 }
 
 fn refused(error: &Error, id: &str) -> StepError {
-    match error {
-        Error::NotFound { .. } => StepError::Fatal(Fault::Internal(stack::missing_stack(id))),
-        Error::BadRequest { message, .. } => StepError::Fatal(Fault::InvalidParameterValue(message.clone())),
-        // Heat is busy with the stack: it will not be for ever.
-        Error::Conflict { message } => StepError::Retry { reason: message.clone(), after: None },
-        other => StepError::from_cloud(other, Fault::Internal),
+    if error.is_not_found() {
+        return StepError::Fatal(Fault::Internal(stack::missing_stack(id)));
     }
+    // Heat is busy with the stack: it will not be for ever.
+    if error.is_conflict() {
+        return StepError::Retry { reason: error.to_string(), after: None };
+    }
+    StepError::from_cloud(error, |message| match stack::refusal(error) {
+        Some(text) => Fault::InvalidParameterValue(text.to_owned()),
+        None => Fault::Internal(message),
+    })
 }
 
 struct AwaitStack;

@@ -3,8 +3,7 @@
 use crate::bay::{Bay, Status, parameters};
 use crate::error::Fault;
 use crate::notify::Outcome;
-use crate::openstack::heat::Stack;
-use crate::openstack::{Credentials, Error};
+use crate::openstack::{Credentials, Error, Kind, Outputs, Stack};
 use crate::operation::step::{Answer, Change, Scene, StepError, with_status};
 
 /// Which stack action is being followed.
@@ -73,8 +72,8 @@ pub(super) async fn follow(scene: &Scene<'_>, action: Action) -> Result<Change, 
         return Err(StepError::Fatal(Fault::Internal("the bay has no stack to wait for".to_owned())));
     };
     let credentials = standing(scene)?;
-    let look = |outputs: bool| scene.cloud.stack_show(&credentials, id, outputs, scene.budget());
-    let Some(seen) = look(false).await.map_err(waiting)? else { return Ok(gone(bay, action, id)) };
+    let look = |outputs: Outputs| scene.cloud.stack_show(&credentials, id, outputs, scene.budget());
+    let Some(seen) = look(Outputs::Skip).await.map_err(waiting)? else { return Ok(gone(bay, action, id)) };
     match action.judge(&seen.status, has_wanted_nodes(&seen, bay)) {
         Verdict::Wait(status) => {
             let change = Change::again(scene.settings.poll_interval);
@@ -87,9 +86,12 @@ pub(super) async fn follow(scene: &Scene<'_>, action: Action) -> Result<Change, 
         }
         Verdict::Gone => Ok(gone(bay, action, id)),
         Verdict::Complete(status) => {
-            let Some(full) = look(true).await.map_err(waiting)? else { return Ok(gone(bay, action, id)) };
+            let Some(full) = look(Outputs::Resolve).await.map_err(waiting)? else { return Ok(gone(bay, action, id)) };
             let mut bay = with_status(bay, status, full.status_reason.clone());
-            parameters::apply_outputs(&mut bay, &full.outputs);
+            let missing = parameters::apply_outputs(&mut bay, &full.outputs);
+            if !missing.is_empty() {
+                tracing::warn!(?missing, "the stack lacks outputs that the bay should show");
+            }
             take_node_count(&mut bay, &full);
             Ok(Change::done().save(bay).reply(Answer::Bay).event(Outcome::Success))
         }
@@ -113,6 +115,11 @@ pub(super) fn standing(scene: &Scene<'_>) -> Result<Credentials, StepError> {
             message: "The bay has no trust, and no service user is configured in [keystone_auth].".to_owned(),
         })
     })
+}
+
+/// Heat's own words, where it understood what it was asked for and refuses it.
+pub(super) fn refusal(error: &Error) -> Option<&str> {
+    matches!(error.kind, Kind::BadRequest { .. }).then(|| error.service_message()).flatten()
 }
 
 /// While a stack is waited for every fault may pass: only the stack's own state ends the wait.
