@@ -10,12 +10,12 @@ const DISPATCHER: &str = "oslo_messaging.rpc.dispatcher";
 
 /// A failure of a call.
 ///
-/// A client imports `module`, finds `class` there and calls it with `args` and `kwargs`, if it allows the module;
-/// else it raises `RemoteError` with `class`, `message` and `tb`.
+/// A client imports `module`, finds `class` there and calls it with `args` and `kwargs`, if it allows the
+/// module; else it raises `RemoteError` with `class`, `message` and `tb`.
 ///
 /// Built-in exceptions carry the module `builtins`. Clients of Python 2 before oslo.messaging 5.11 know only
-/// `exceptions` and raise `RemoteError` instead, as they do with the genuine newer servers; nothing in a request
-/// tells the Python version, and Magnum's API treats both the same.
+/// `exceptions` and raise `RemoteError` instead, as they do with the genuine newer servers; nothing in a
+/// request tells the Python version, and Magnum's API treats both the same.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Failure {
     /// The class name, without its module.

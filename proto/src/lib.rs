@@ -11,8 +11,10 @@
 //! - [`notification`]: what a service tells the world
 //! - [`object`]: versioned objects, table-driven; [`version`]: how versions compare
 //!
-//! **Invariant:** nothing read from the wire panics; a hostile body is an error value, and no error or `Debug`
-//! text repeats the contents of a message, which may be secret.
+//! **Invariant:** nothing read from the wire panics; a hostile body is an error value. Errors and `Debug` show
+//! names of keys and texts of failures, never arguments, results, payloads or tokens.
+
+#![warn(missing_docs)]
 
 pub mod codec;
 pub mod context;

@@ -157,3 +157,6 @@ impl fmt::Debug for Notification {
             .finish()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,7 @@
 //! Versioned objects: bays, bay models and certificates as they travel, at the version that the peer speaks.
 //!
-//! One definition per object says at which version each field came and went ([`definition`]), so another release
-//! is more rows of data, not another code path.
+//! One definition per object says at which version each field came and went ([`definition`]), so another
+//! release is more rows of data, not another code path.
 
 mod definitions;
 mod value;
@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use crate::codec::{Map, shortened};
 use crate::version::Version;
 
-pub use definitions::{Default, Field, Kind, ObjectDef, definition};
+pub use definitions::{DefaultValue, Field, Kind, ObjectDef, definition};
 pub use value::FieldValue;
 
 const NAME_KEY: &str = "magnum_object.name";
@@ -86,7 +86,8 @@ pub enum ObjectError {
     TooDeep,
 }
 
-/// An object at a version: the fields that are set, checked and coerced, and which of them its sender changed.
+/// An object at a version: the fields that are set, checked and coerced, and which of them its sender
+/// changed.
 ///
 /// `Debug` shows the names of fields, not their values.
 #[derive(Clone, PartialEq)]

@@ -46,7 +46,8 @@ impl fmt::Display for Version {
 impl FromStr for Version {
     type Err = ParseVersionError;
 
-    /// Reads `1`, `1.5` or `1.5.2`. The third number only marks internal revisions, so it is checked and dropped.
+    /// Reads `1`, `1.5` or `1.5.2`. The third number only marks internal revisions, so it is checked and
+    /// dropped.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let mut numbers = [0; 3];
         let mut parts = text.split('.');

@@ -1,5 +1,5 @@
-//! Reads `MessagePack` into JSON values. Our own visitor, because serde's own turns NaN into null silently and
-//! cannot hold the packed bytes that an envelope may carry.
+//! Reads `MessagePack` into JSON values. Our own visitor, because serde's own turns NaN into null silently
+//! and cannot hold the packed bytes that an envelope may carry.
 
 use std::fmt;
 use std::io::Cursor;

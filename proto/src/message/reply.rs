@@ -1,5 +1,5 @@
-//! Replies and call heartbeats, from both ends. Clients of different releases need a call answered in different
-//! forms; the address that a request yields remembers which.
+//! Replies and call heartbeats, from both ends. Clients of different releases need a call answered in
+//! different forms; the address that a request yields remembers which.
 
 use std::fmt;
 use std::time::Duration;

@@ -29,7 +29,7 @@ pub struct Field {
     /// The first version without it.
     pub until: Option<Version>,
     /// Its value when nobody sets it.
-    pub default: Option<Default>,
+    pub default: Option<DefaultValue>,
 }
 
 /// What a field's value is.
@@ -57,7 +57,7 @@ pub enum Kind {
 
 /// The value of a field that nobody set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Default {
+pub enum DefaultValue {
     /// A truth value.
     Boolean(bool),
     /// A whole number.
@@ -106,7 +106,7 @@ impl Field {
     }
 
     /// A field with a default is never null.
-    const fn default(self, default: Default) -> Self {
+    const fn default(self, default: DefaultValue) -> Self {
         Self { nullable: false, default: Some(default), ..self }
     }
 }
@@ -118,7 +118,7 @@ pub fn definition(name: &str) -> Option<&'static ObjectDef> {
 }
 
 const FIRST: Version = Version::new(1, 0);
-const FALSE: Default = Default::Boolean(false);
+const FALSE: DefaultValue = DefaultValue::Boolean(false);
 
 /// Mitaka's list, of which Liberty knows the first nine. Sending one of the others to Liberty fails there, as
 /// with its own conductor.
@@ -177,8 +177,8 @@ static BAY: ObjectDef = ObjectDef {
     ],
 };
 
-/// The version of `BayModel` in Mitaka; 1.7 is Liberty's. Earlier versions were never released, so what Liberty
-/// has is taken to be there from the start.
+/// The version of `BayModel` in Mitaka; 1.7 is Liberty's. Earlier versions were never released, so what
+/// Liberty has is taken to be there from the start.
 const BAY_MODEL_MITAKA: Version = Version::new(1, 10);
 
 static BAY_MODEL: ObjectDef = ObjectDef {

@@ -1,17 +1,21 @@
-//! Values of fields, and how what arrives is made to fit: Python clients send numbers as text and the reverse.
+//! Values of fields, and how what arrives is made to fit: Python clients send numbers as text and the
+//! reverse.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde_json::{Value, json};
 use time::format_description::well_known::Rfc3339;
 use time::macros::format_description;
 use time::{OffsetDateTime, UtcOffset};
 
-use super::{Default, Field, Kind, Object, ObjectError};
+use crate::codec::Shape;
+
+use super::{DefaultValue, Field, Kind, Object, ObjectError};
 
 /// The value of a field. Uuids, enums and times are text that was checked.
 ///
-/// It has no `Debug`, because some fields are secret.
+/// `Debug` shows what it is, not its contents, because some fields are secret.
 #[derive(Clone, PartialEq)]
 pub enum FieldValue {
     /// No value.
@@ -46,11 +50,17 @@ impl FieldValue {
     }
 }
 
-impl From<Default> for FieldValue {
-    fn from(default: Default) -> Self {
+impl fmt::Debug for FieldValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Self::Object(object) = self { object.fmt(f) } else { Shape(&self.to_value()).fmt(f) }
+    }
+}
+
+impl From<DefaultValue> for FieldValue {
+    fn from(default: DefaultValue) -> Self {
         match default {
-            Default::Boolean(boolean) => Self::Boolean(boolean),
-            Default::Integer(number) => Self::Integer(number),
+            DefaultValue::Boolean(boolean) => Self::Boolean(boolean),
+            DefaultValue::Integer(number) => Self::Integer(number),
         }
     }
 }
