@@ -1,6 +1,7 @@
 //! What a bay's stack is called, what it is asked for, and what its outputs mean.
 
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 
 use serde_json::{Map, Value, json};
 
@@ -27,7 +28,7 @@ pub enum ParameterError {
     TooFew { name: &'static str, count: i64, least: i64 },
     #[error("label `{label}`: {reason}")]
     Label { label: &'static str, reason: String },
-    #[error("`{0}` is not an address range such as 192.0.2.0/24")]
+    #[error("`{0}` is not an IPv4 address range such as 192.0.2.0/24")]
     Cidr(String),
     #[error("volume driver `{0}` is not offered: the nodes hold no credentials it could work with")]
     VolumeDriver(String),
@@ -255,14 +256,10 @@ fn at_least(name: &'static str, count: i64, least: i64) -> Result<(), ParameterE
     if count < least { Err(ParameterError::TooFew { name, count, least }) } else { Ok(()) }
 }
 
+/// IPv4 only: so are the networks and the rules of the template.
 fn is_cidr(text: &str) -> bool {
     let Some((address, length)) = text.split_once('/') else { return false };
-    let longest = match address.parse::<std::net::IpAddr>() {
-        Ok(std::net::IpAddr::V4(_)) => 32,
-        Ok(std::net::IpAddr::V6(_)) => 128,
-        Err(_) => return false,
-    };
-    length.parse::<u8>().is_ok_and(|length| length <= longest)
+    address.parse::<Ipv4Addr>().is_ok() && length.parse::<u8>().is_ok_and(|length| length <= 32)
 }
 
 #[cfg(test)]
