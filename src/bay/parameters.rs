@@ -20,7 +20,7 @@ pub enum ParameterError {
     #[error("the required Heat parameter `{0}` has no value in the bay model or the bay")]
     Missing(&'static str),
     #[error(
-        "{0} masters: an even count survives no more losses than {fewer} and needs one more to agree, so it must be odd",
+        "{0} masters: the count must be odd, since an even one survives no more losses than {fewer} would",
         fewer = .0 - 1
     )]
     EvenMasters(i64),
@@ -82,7 +82,8 @@ pub fn stack_name(bay: &Bay) -> String {
     format!("{}-{}", readable.trim_end_matches('-'), bay.uuid.simple())
 }
 
-/// The parameters a bay's stack is created with. What has no value is left out, and the template's default holds.
+/// The parameters a bay's stack is created with. What has no value is left out, and the template's default
+/// holds.
 pub fn stack_parameters(
     bay: &Bay,
     model: &BayModel,
@@ -110,8 +111,8 @@ pub fn stack_parameters(
 
 /// The parameters that change when a bay is scaled.
 ///
-/// The list of agents to remove is sent even when it is empty: Heat keeps the last one, and a new agent may get the
-/// address of one that was removed before.
+/// The list of agents to remove is sent even when it is empty: Heat keeps the last one, and a new agent may
+/// get the address of one that was removed before.
 pub fn scale_parameters(bay: &Bay) -> Result<Map<String, Value>, ParameterError> {
     let agents = bay.node_count.ok_or(ParameterError::Missing("number_of_slaves"))?;
     at_least("node_count", agents, 0)?;
@@ -121,7 +122,8 @@ pub fn scale_parameters(bay: &Bay) -> Result<Map<String, Value>, ParameterError>
     Ok(parameters.0)
 }
 
-/// Takes a stack's outputs into the bay. An output that is missing, or not yet known, leaves what the bay has.
+/// Takes a stack's outputs into the bay. An output that is missing, or not yet known, leaves what the bay
+/// has.
 ///
 /// Returns the names of those outputs.
 pub fn apply_outputs(bay: &mut Bay, outputs: &BTreeMap<String, Value>) -> Vec<&'static str> {
@@ -178,7 +180,8 @@ fn network(model: &BayModel, parameters: &mut Parameters) -> Result<(), Paramete
     parameters.text("external_network", Some(external));
     parameters.text("dns_nameserver", given(&model.dns_nameserver));
     match given(&model.fixed_network) {
-        // Liberty's models hold the addresses of the network to make where later ones name an existing network.
+        // Liberty's models hold the addresses of the network to make where later ones name an existing
+        // network.
         Some(network) if is_cidr(network) => parameters.text("fixed_network_cidr", Some(network)),
         Some(network) => {
             parameters.text("fixed_network", Some(network));
