@@ -22,7 +22,7 @@ fn url(fake: &Fake) -> Url {
 /// Answers with these one after the other, then with 200.
 async fn answering(replies: Vec<Reply>) -> Fake {
     let mut replies = replies.into_iter();
-    Fake::start(move |_| Some(replies.next().unwrap_or(Reply::Json(200, json!({}))))).await
+    Fake::start(move |_| Some(replies.next().unwrap_or_else(|| Reply::Json(200, json!({}))))).await
 }
 
 fn busy(code: u16, retry_after: &str) -> Reply {

@@ -240,7 +240,7 @@ async fn a_trustee_that_exists_with_another_password_gets_ours() {
 async fn a_new_trustee_is_made_in_the_domain_of_the_administrators_token() {
     let fake = Fake::start(|seen| {
         let user = json!({"user": {"id": "u1", "name": "bay-1", "domain_id": "domain-1"}});
-        seen.is(USERS).then(|| Reply::Json(201, user))
+        seen.is(USERS).then_some(Reply::Json(201, user))
     })
     .await;
     let keystone = fake.cloud().keystone;
