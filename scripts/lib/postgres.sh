@@ -80,7 +80,7 @@ postgres_create() {
 postgres_data_fits() {
     local version
     version=$(cat "$1/data/PG_VERSION" 2>/dev/null) || return 1
-    "$2/postgres" --version | grep -q " $version[.]"
+    "$2/postgres" --version | grep -qF " $version."
 }
 
 postgres_sql() {
