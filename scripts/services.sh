@@ -98,18 +98,9 @@ install_missing() {
     apt_install "${packages[@]}"
 }
 
-# Two callers at once (two test runs, say) must not start the same server twice.
-lock() {
-    mkdir -p "$services_dir"
-    if have flock; then
-        exec 9>"$services_dir/lock"
-        flock -w 300 9 || die "another scripts/services.sh has held $services_dir/lock for 5 minutes"
-    fi
-}
-
 up() {
     local service
-    lock
+    lock services
     install_missing "$@"
     for service in "$@"; do
         if [ -n "$(given_url "$service")" ]; then
@@ -140,7 +131,7 @@ print_env() {
 
 down() {
     local service start
-    lock
+    lock services
     for service in "$@"; do
         start=$(now_ms)
         if "${service}_status" >/dev/null 2>&1; then

@@ -86,8 +86,8 @@ apt_install() {
         return 0
     fi
     say "installing $* with apt-get ..."
-    mkdir -p "$services_dir"
-    log=$services_dir/apt.log
+    mkdir -p "$target_dir"
+    log=$target_dir/apt.log
     trap allow_autostart EXIT
     forbid_autostart
     # A machine that is still booting may hold dpkg's lock: wait for it rather than fail.
@@ -98,6 +98,15 @@ apt_install() {
     fi
     allow_autostart
     say "installed $* ($(since "$start"))"
+}
+
+# `lock NAME`, until the script ends: two callers at once (two test runs, say) must not do the same work twice.
+lock() {
+    mkdir -p "$target_dir"
+    if have flock; then
+        exec 9>"$target_dir/.$1.lock"
+        flock -w 600 9 || die "another process has held $target_dir/.$1.lock for 10 minutes"
+    fi
 }
 
 docker_works() { have docker && docker compose version >/dev/null 2>&1 && docker info >/dev/null 2>&1; }
