@@ -14,6 +14,9 @@ pub mod http;
 pub mod keystone;
 pub mod settings;
 
+#[cfg(test)]
+mod fake;
+
 use std::sync::Arc;
 use std::time::Duration;
 

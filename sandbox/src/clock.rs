@@ -52,7 +52,6 @@ pub(crate) fn serialize<S: Serializer>(at: &OffsetDateTime, serializer: S) -> Re
     serializer.serialize_str(&keystone_time(*at))
 }
 
-#[expect(clippy::ref_option, reason = "the signature serde calls")]
 pub(crate) fn serialize_optional<S: Serializer>(
     at: &Option<OffsetDateTime>,
     serializer: S,

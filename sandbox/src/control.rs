@@ -54,27 +54,28 @@ async fn faults(State(shared): State<Shared>) -> Json<Value> {
     Json(json!({"faults": shared.world().rules.armed()}))
 }
 
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum OneOrMany {
-    Many(Vec<Value>),
-    One(Value),
+/// Takes one rule or a list of them; a list is taken whole or not at all.
+async fn add_faults(State(shared): State<Shared>, body: String) -> Result<Response, BadRequest> {
+    let sent: Value = serde_json::from_str(&body)?;
+    let rules: Vec<Rule> =
+        if sent.is_array() { serde_json::from_value(sent)? } else { vec![serde_json::from_value(sent)?] };
+    let mut world = shared.world();
+    let ids: Vec<u64> = rules.into_iter().map(|rule| world.rules.add(rule)).collect();
+    Ok((StatusCode::CREATED, Json(json!({"ids": ids}))).into_response())
 }
 
-/// Takes one rule or a list of them; a list is taken whole or not at all.
-async fn add_faults(State(shared): State<Shared>, Json(body): Json<OneOrMany>) -> Response {
-    let rules = match body {
-        OneOrMany::Many(rules) => rules,
-        OneOrMany::One(rule) => vec![rule],
-    };
-    let rules: Result<Vec<Rule>, _> = rules.into_iter().map(serde_json::from_value).collect();
-    match rules {
-        Ok(rules) => {
-            let mut world = shared.world();
-            let ids: Vec<u64> = rules.into_iter().map(|rule| world.rules.add(rule)).collect();
-            (StatusCode::CREATED, Json(json!({"ids": ids}))).into_response()
-        }
-        Err(error) => (StatusCode::BAD_REQUEST, Json(json!({"error": error.to_string()}))).into_response(),
+/// A body that cannot be read; curl need not say what type it is.
+struct BadRequest(serde_json::Error);
+
+impl From<serde_json::Error> for BadRequest {
+    fn from(error: serde_json::Error) -> Self {
+        Self(error)
+    }
+}
+
+impl IntoResponse for BadRequest {
+    fn into_response(self) -> Response {
+        (StatusCode::BAD_REQUEST, Json(json!({"error": self.0.to_string()}))).into_response()
     }
 }
 
@@ -90,7 +91,7 @@ async fn remove_fault(State(shared): State<Shared>, Path(id): Path<u64>) -> Stat
 async fn state(State(shared): State<Shared>) -> Json<Value> {
     let world = shared.world();
     let stack = |stack| {
-        let mut body = json!(stack);
+        let mut body = json!(crate::Stack::redacted(stack));
         body["status"] = json!(crate::Stack::status(stack));
         body
     };
@@ -103,24 +104,25 @@ async fn state(State(shared): State<Shared>) -> Json<Value> {
 }
 
 #[derive(Deserialize, Default)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 struct Failure {
     action: Option<StackAction>,
     reason: Option<String>,
 }
 
 /// The name may be a part of a stack's name, also of a stack still to come. An empty body is enough.
-async fn fail_stack(State(shared): State<Shared>, Path(name): Path<String>, body: String) -> Response {
-    let failure = if body.is_empty() { Ok(Failure::default()) } else { serde_json::from_str(&body) };
-    let Failure { action, reason } = match failure {
-        Ok(failure) => failure,
-        Err(error) => return (StatusCode::BAD_REQUEST, error.to_string()).into_response(),
-    };
+async fn fail_stack(
+    State(shared): State<Shared>,
+    Path(name): Path<String>,
+    body: String,
+) -> Result<StatusCode, BadRequest> {
+    let Failure { action, reason } =
+        if body.is_empty() { Failure::default() } else { serde_json::from_str(&body)? };
     let reason = reason.unwrap_or_else(|| "the sandbox was told to fail it".to_owned());
     let mut world = shared.world();
     let now = world.clock.now();
     world.heat.fail(Doom { name, action, reason }, now);
-    StatusCode::NO_CONTENT.into_response()
+    Ok(StatusCode::NO_CONTENT)
 }
 
 async fn finish_stack(State(shared): State<Shared>, Path(name): Path<String>) -> Json<Value> {
@@ -139,7 +141,8 @@ struct Advance {
     ms: u64,
 }
 
-async fn advance(State(shared): State<Shared>, Json(Advance { ms }): Json<Advance>) -> StatusCode {
+async fn advance(State(shared): State<Shared>, body: String) -> Result<StatusCode, BadRequest> {
+    let Advance { ms } = serde_json::from_str(&body)?;
     shared.world().clock.advance(Duration::from_millis(ms));
-    StatusCode::NO_CONTENT
+    Ok(StatusCode::NO_CONTENT)
 }

@@ -187,6 +187,7 @@ impl Identity {
     ) -> String {
         let token = Token {
             id: auth::new_token_id(),
+            audit_id: new_id(),
             user_id: user_id.to_owned(),
             methods: vec!["password".to_owned()],
             scope: Scope::Project(project_id.to_owned()),

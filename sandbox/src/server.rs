@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
+use axum::http::header::CONTENT_LENGTH;
 use axum::http::{HeaderMap, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -138,9 +139,9 @@ impl Server {
                 Err(Dropped)
             }
             Some(Action::Garbage(body)) => {
-                let mut response = Response::new(Body::from(body));
-                *response.status_mut() = self.route(request).await.status();
-                Ok(response)
+                let (mut parts, _) = self.route(request).await.into_parts();
+                parts.headers.remove(CONTENT_LENGTH);
+                Ok(Response::from_parts(parts, Body::from(body)))
             }
             Some(Action::Hang) => std::future::pending().await,
         }

@@ -1,6 +1,7 @@
 //! What a bay's stack is called, what it is asked for, and what its outputs mean.
 
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 
 use serde_json::{Map, Value, json};
 
@@ -19,7 +20,7 @@ pub enum ParameterError {
     #[error("the required Heat parameter `{0}` has no value in the bay model or the bay")]
     Missing(&'static str),
     #[error(
-        "{0} masters: an even count survives no more losses than {fewer} and needs one more to agree, so it must be odd",
+        "{0} masters: the count must be odd, since an even one survives no more losses than {fewer} would",
         fewer = .0 - 1
     )]
     EvenMasters(i64),
@@ -27,7 +28,7 @@ pub enum ParameterError {
     TooFew { name: &'static str, count: i64, least: i64 },
     #[error("label `{label}`: {reason}")]
     Label { label: &'static str, reason: String },
-    #[error("`{0}` is not an address range such as 192.0.2.0/24")]
+    #[error("`{0}` is not an IPv4 address range such as 192.0.2.0/24")]
     Cidr(String),
     #[error("volume driver `{0}` is not offered: the nodes hold no credentials it could work with")]
     VolumeDriver(String),
@@ -81,7 +82,8 @@ pub fn stack_name(bay: &Bay) -> String {
     format!("{}-{}", readable.trim_end_matches('-'), bay.uuid.simple())
 }
 
-/// The parameters a bay's stack is created with. What has no value is left out, and the template's default holds.
+/// The parameters a bay's stack is created with. What has no value is left out, and the template's default
+/// holds.
 pub fn stack_parameters(
     bay: &Bay,
     model: &BayModel,
@@ -109,8 +111,8 @@ pub fn stack_parameters(
 
 /// The parameters that change when a bay is scaled.
 ///
-/// The list of agents to remove is sent even when it is empty: Heat keeps the last one, and a new agent may get the
-/// address of one that was removed before.
+/// The list of agents to remove is sent even when it is empty: Heat keeps the last one, and a new agent may
+/// get the address of one that was removed before.
 pub fn scale_parameters(bay: &Bay) -> Result<Map<String, Value>, ParameterError> {
     let agents = bay.node_count.ok_or(ParameterError::Missing("number_of_slaves"))?;
     at_least("node_count", agents, 0)?;
@@ -120,7 +122,8 @@ pub fn scale_parameters(bay: &Bay) -> Result<Map<String, Value>, ParameterError>
     Ok(parameters.0)
 }
 
-/// Takes a stack's outputs into the bay. An output that is missing, or not yet known, leaves what the bay has.
+/// Takes a stack's outputs into the bay. An output that is missing, or not yet known, leaves what the bay
+/// has.
 ///
 /// Returns the names of those outputs.
 pub fn apply_outputs(bay: &mut Bay, outputs: &BTreeMap<String, Value>) -> Vec<&'static str> {
@@ -177,7 +180,8 @@ fn network(model: &BayModel, parameters: &mut Parameters) -> Result<(), Paramete
     parameters.text("external_network", Some(external));
     parameters.text("dns_nameserver", given(&model.dns_nameserver));
     match given(&model.fixed_network) {
-        // Liberty's models hold the addresses of the network to make where later ones name an existing network.
+        // Liberty's models hold the addresses of the network to make where later ones name an existing
+        // network.
         Some(network) if is_cidr(network) => parameters.text("fixed_network_cidr", Some(network)),
         Some(network) => {
             parameters.text("fixed_network", Some(network));
@@ -255,14 +259,10 @@ fn at_least(name: &'static str, count: i64, least: i64) -> Result<(), ParameterE
     if count < least { Err(ParameterError::TooFew { name, count, least }) } else { Ok(()) }
 }
 
+/// IPv4 only: so are the networks and the rules of the template.
 fn is_cidr(text: &str) -> bool {
     let Some((address, length)) = text.split_once('/') else { return false };
-    let longest = match address.parse::<std::net::IpAddr>() {
-        Ok(std::net::IpAddr::V4(_)) => 32,
-        Ok(std::net::IpAddr::V6(_)) => 128,
-        Err(_) => return false,
-    };
-    length.parse::<u8>().is_ok_and(|length| length <= longest)
+    address.parse::<Ipv4Addr>().is_ok() && length.parse::<u8>().is_ok_and(|length| length <= 32)
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! The Heat templates bays are built from: embedded in the binary, or read from a directory at start.
 //!
-//! Reading that directory is the domain's one touch of a file system; it happens before anything is served, so that
-//! a broken set stops the start and not a bay.
+//! Reading that directory is the domain's one touch of a file system; it happens before anything is served,
+//! so that a broken set stops the start and not a bay.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -98,7 +98,8 @@ fn references(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// Reads every file below `directory` except hidden ones, which is where editors and config maps keep their own.
+/// Reads every file below `directory` except hidden ones, which is where editors and config maps keep their
+/// own.
 fn read_files(
     directory: &Path,
     prefix: &str,

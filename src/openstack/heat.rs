@@ -4,6 +4,8 @@
 //! the same method.
 
 mod stack;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -3,6 +3,8 @@
 
 mod answer;
 mod redirect;
+#[cfg(test)]
+mod tests;
 mod tls;
 
 use std::sync::Arc;

@@ -1,6 +1,8 @@
 //! Keystone v3: tokens for every kind of [`Credentials`], trustees and trusts.
 
 mod cache;
+#[cfg(test)]
+mod tests;
 mod token;
 mod trust;
 mod trustee;

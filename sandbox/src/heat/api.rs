@@ -150,7 +150,7 @@ async fn find(
 ) -> Result<Response, Error> {
     let world = shared.world();
     caller(&shared, &world, &headers, &project)?;
-    let stack = world.heat.find(&project, &name).ok_or_else(|| Error::NotFound(name))?;
+    let stack = world.heat.find(&project, &name).ok_or(Error::NotFound(name))?;
     let mut location = view::link(stack, &shared.heat_url(&project));
     if let Some(query) = query.filter(|query| !query.is_empty()) {
         location = format!("{location}?{query}");
@@ -172,7 +172,7 @@ async fn show(
     let world = shared.world();
     caller(&shared, &world, &headers, &project)?;
     let stack = world.heat.find(&project, &id).filter(|stack| stack.id == id && stack.name == name);
-    let stack = stack.ok_or_else(|| Error::NotFound(name))?;
+    let stack = stack.ok_or(Error::NotFound(name))?;
     let resolve = query.resolve_outputs.is_none_or(|text| !text.eq_ignore_ascii_case("false"));
     Ok(Json(json!({"stack": view::details(stack, &shared.heat_url(&project), resolve)})))
 }

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::Error;
-use super::template::{Template, entries, parse_yaml};
+use super::template::{Template, entries, parse_yaml, structure};
 
 #[derive(Debug, Deserialize)]
 pub(super) struct StackRequest {
@@ -79,10 +79,8 @@ impl StackRequest {
         };
         let mut environments: Vec<Value> =
             self.environment_files.iter().flatten().map(file).collect::<Result<_, _>>()?;
-        match &self.environment {
-            None => {}
-            Some(Value::String(text)) => environments.push(parse_yaml(text)?),
-            Some(environment) => environments.push(environment.clone()),
+        if let Some(environment) = self.environment.as_ref().filter(|sent| !sent.is_null()) {
+            environments.push(structure(environment)?);
         }
         Ok(environments)
     }
@@ -91,10 +89,7 @@ impl StackRequest {
     fn check_files(&self, template: &Value) -> Result<(), Error> {
         let none = BTreeMap::new();
         let files = self.files.as_ref().unwrap_or(&none);
-        let mut queue = match template {
-            Value::String(text) => vec![parse_yaml(text)?],
-            other => vec![other.clone()],
-        };
+        let mut queue = vec![structure(template)?];
         queue.extend(self.environments()?);
         let mut seen = Vec::new();
         while let Some(document) = queue.pop() {
@@ -118,20 +113,17 @@ fn missing_file(name: &str) -> Error {
 
 /// Collects the files a document refers to, and for each whether it is a template itself.
 fn references(value: &Value, found: &mut Vec<(String, bool)>) {
-    match value {
-        Value::Object(map) => {
-            for (key, value) in map {
-                match value {
-                    Value::String(name) if key == "get_file" => found.push((name.clone(), false)),
-                    Value::String(name) if is_template(name) && (key == "type" || key.contains("::")) => {
-                        found.push((name.clone(), true));
-                    }
-                    nested => references(nested, found),
-                }
+    for (key, value) in value.as_object().into_iter().flatten() {
+        match value.as_str() {
+            Some(name) if key == "get_file" => found.push((name.to_owned(), false)),
+            Some(name) if is_template(name) && (key == "type" || key.contains("::")) => {
+                found.push((name.to_owned(), true));
             }
+            _ => references(value, found),
         }
-        Value::Array(items) => items.iter().for_each(|item| references(item, found)),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+    for item in value.as_array().into_iter().flatten() {
+        references(item, found);
     }
 }
 

@@ -46,7 +46,7 @@ pub struct Node {
 }
 
 /// A stack as the sandbox holds it.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Clone, Serialize)]
 pub struct Stack {
     pub id: String,
     pub name: String,
@@ -91,7 +91,36 @@ pub(crate) struct Pending {
     pub(crate) failure: Option<String>,
 }
 
+impl std::fmt::Debug for Stack {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Stack")
+            .field("id", &self.id)
+            .field("name", &self.name)
+            .field("project_id", &self.project_id)
+            .field("status", &self.status())
+            .field("reason", &self.reason)
+            .field("parameters", &self.redacted().parameters)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What Heat shows in place of a hidden parameter.
+pub(super) const HIDDEN: &str = "******";
+
 impl Stack {
+    /// The same stack, with its hidden parameters masked as Heat masks them.
+    #[must_use]
+    pub fn redacted(&self) -> Self {
+        let mut stack = self.clone();
+        for (_, value) in stack.parameters.iter_mut().filter(|(name, _)| self.template.is_hidden(name)) {
+            HIDDEN.clone_into(value);
+        }
+        for (_, value) in stack.given.iter_mut().filter(|(name, _)| self.template.is_hidden(name)) {
+            *value = Value::from(HIDDEN);
+        }
+        stack
+    }
+
     /// The state as Heat writes it: `CREATE_COMPLETE`.
     #[must_use]
     pub fn status(&self) -> String {

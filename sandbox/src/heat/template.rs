@@ -57,10 +57,7 @@ struct Bounds {
 impl Template {
     /// Reads a template given as text or already as a structure.
     pub(crate) fn parse(source: &Value) -> Result<Self, Error> {
-        let parsed = match source {
-            Value::String(text) => parse_yaml(text)?,
-            other => other.clone(),
-        };
+        let parsed = structure(source)?;
         let versioned = parsed.get("heat_template_version").is_some();
         if !parsed.is_object() || !versioned {
             return Err(Error::BadRequest("The template's version is invalid or missing.".to_owned()));
@@ -103,6 +100,11 @@ impl Template {
     pub(crate) fn is_hidden(&self, name: &str) -> bool {
         self.parameters.get(name).is_some_and(|declaration| truth(&declaration.hidden) == Some(true))
     }
+}
+
+/// A template or an environment, sent as text or as a structure, as a structure.
+pub(crate) fn structure(source: &Value) -> Result<Value, Error> {
+    source.as_str().map_or_else(|| Ok(source.clone()), parse_yaml)
 }
 
 pub(crate) fn parse_yaml(text: &str) -> Result<Value, Error> {
@@ -148,11 +150,12 @@ impl Constraint {
     fn check(&self, kind: Kind, text: &str) -> Result<(), String> {
         if let Some(allowed) = &self.allowed_values {
             let allowed: Vec<String> = allowed.iter().map(plain).collect();
-            let fits = |value: &str| {
-                allowed.iter().any(|a| a.eq_ignore_ascii_case(value) && kind == Kind::Boolean || a == value)
+            let same = |allowed: &str, value: &str| match kind {
+                Kind::Boolean => allowed.eq_ignore_ascii_case(value),
+                Kind::String | Kind::Number | Kind::CommaDelimitedList | Kind::Json => allowed == value,
             };
-            let list = kind == Kind::CommaDelimitedList;
-            if if list { !text.split(',').all(fits) } else { !fits(text) } {
+            let items = if kind == Kind::CommaDelimitedList { text.split(',').collect() } else { vec![text] };
+            if items.iter().any(|item| !allowed.iter().any(|allowed| same(allowed, item))) {
                 return Err(format!("\"{text}\" is not an allowed value [{}]", allowed.join(", ")));
             }
         }
@@ -178,11 +181,8 @@ impl Bounds {
 }
 
 fn plain(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.clone(),
-        Value::Null => String::new(),
-        other => other.to_string(),
-    }
+    let text = value.as_str().map(str::to_owned);
+    text.unwrap_or_else(|| if value.is_null() { String::new() } else { value.to_string() })
 }
 
 fn truth(value: &Value) -> Option<bool> {

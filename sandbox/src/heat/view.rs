@@ -6,9 +6,6 @@ use super::Stack;
 use super::stack::{Node, Progress, StackAction};
 use crate::clock::heat_time;
 
-/// What Heat shows in place of a hidden parameter.
-const HIDDEN: &str = "******";
-
 /// The outputs of a Mesos cluster's template; they are shown also for a template that declares none.
 const KNOWN_OUTPUTS: [&str; 5] =
     ["api_address", "mesos_master", "mesos_master_private", "mesos_slaves", "mesos_slaves_private"];
@@ -57,11 +54,8 @@ pub(super) fn details(stack: &Stack, heat_url: &str, resolve_outputs: bool) -> V
 }
 
 fn parameters(stack: &Stack) -> Value {
-    let mut shown = Map::new();
-    for (name, value) in &stack.parameters {
-        let value = if stack.template.is_hidden(name) { HIDDEN } else { value };
-        shown.insert(name.clone(), json!(value));
-    }
+    let given = stack.redacted().parameters.into_iter();
+    let mut shown: Map<String, Value> = given.map(|(name, value)| (name, Value::from(value))).collect();
     shown.insert("OS::stack_id".to_owned(), json!(stack.id));
     shown.insert("OS::stack_name".to_owned(), json!(stack.name));
     shown.insert("OS::project_id".to_owned(), json!(stack.project_id));

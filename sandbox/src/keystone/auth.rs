@@ -88,8 +88,15 @@ impl Identity {
         let proven = self.prove(&request.auth.identity, now)?;
         let (scope, user_id) = self.scope(request.auth.scope.as_ref(), &proven.user_id, now)?;
         let expires = proven.not_after.unwrap_or(now + lifetime);
-        let token =
-            Token { id: new_token_id(), user_id, methods: proven.methods, scope, issued: now, expires };
+        let token = Token {
+            id: new_token_id(),
+            audit_id: new_id(),
+            user_id,
+            methods: proven.methods,
+            scope,
+            issued: now,
+            expires,
+        };
         self.tokens.insert(token.id.clone(), token.clone());
         Ok(token)
     }

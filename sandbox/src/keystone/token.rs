@@ -54,6 +54,8 @@ impl Scope {
 #[derive(Clone)]
 pub(crate) struct Token {
     pub(crate) id: String,
+    /// What audit records call the token by, as its id is a secret.
+    pub(crate) audit_id: String,
     /// Whom the token speaks for: the trustor, when it is scoped to an impersonating trust.
     pub(crate) user_id: String,
     pub(crate) methods: Vec<String>,
@@ -91,7 +93,7 @@ impl Identity {
             "user": self.describe_user(&token.user_id),
             "issued_at": keystone_time(token.issued),
             "expires_at": keystone_time(token.expires),
-            "audit_ids": [&token.id[..22.min(token.id.len())]],
+            "audit_ids": [token.audit_id],
         });
         // An unscoped token has neither roles nor a catalog.
         if token.scope == Scope::Unscoped {

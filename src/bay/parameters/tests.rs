@@ -179,11 +179,12 @@ fn what_cannot_be_built_is_refused_with_the_reason() {
     for (bay, model, reason) in [
         (bay(), no_network, "the required Heat parameter `external_network` has no value"),
         (bay(), volumes, "volume driver `rexray` is not offered"),
-        (bay(), labelled("allowed_cidrs", "0.0.0.0/33"), "`0.0.0.0/33` is not an address range"),
+        (bay(), labelled("allowed_cidrs", "0.0.0.0/33"), "`0.0.0.0/33` is not an IPv4 address range"),
+        (bay(), labelled("allowed_cidrs", "2001:db8::/32"), "`2001:db8::/32` is not an IPv4 address range"),
         (bay(), labelled("mesos_slave_executor_env_variables", "[1]"), "label `mesos_slave_executor_env_"),
         (bay(), labelled("mesos_slave_executor_env_variables", "{\"A\": 1}"), "label `mesos_slave_executor"),
         (bay(), labelled("mesos_package_url", "https://example.org/m.deb"), "label `mesos_package_sha256`"),
-        (Bay { master_count: Some(2), ..bay() }, model(), "2 masters: an even count survives no more losses"),
+        (Bay { master_count: Some(2), ..bay() }, model(), "2 masters: the count must be odd, since an even one"),
         (Bay { master_count: Some(0), ..bay() }, model(), "`master_count` is 0: it must be at least 1"),
         (Bay { node_count: Some(-1), ..bay() }, model(), "`node_count` is -1: it must be at least 0"),
     ] {

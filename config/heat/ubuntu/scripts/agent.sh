@@ -6,8 +6,9 @@ set -Eeuo pipefail
 trap 'failed "${BASH_SOURCE[0]##*/} line $LINENO" "$BASH_COMMAND"' ERR
 
 configure_docker() {
-  mkdir -p /etc/systemd/system/docker.service.d
-  printf '[Service]\nEnvironmentFile=-/etc/mesos-bay/proxy.env\n' >/etc/systemd/system/docker.service.d/proxy.conf
+  local drop_in=/etc/systemd/system/docker.service.d
+  mkdir -p "$drop_in"
+  printf '[Service]\nEnvironmentFile=-/etc/mesos-bay/proxy.env\n' >"$drop_in/proxy.conf"
 }
 
 configure_mesos() {

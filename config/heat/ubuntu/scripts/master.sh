@@ -12,7 +12,8 @@ configure_zookeeper() {
   {
     printf '%s\n' tickTime=2000 initLimit=10 syncLimit=5 dataDir=/var/lib/zookeeper clientPort=2181 \
       autopurge.snapRetainCount=3 autopurge.purgeInterval=24
-    # The number of a server is its place in the list, the same on every master and for as long as its port lives.
+    # The number of a server is its place in the list, the same on every master and for as long as its port
+    # lives.
     while read -r address; do
       number=$((number + 1))
       echo "server.$number=$address:2888:3888"

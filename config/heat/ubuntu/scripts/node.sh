@@ -25,7 +25,8 @@ print(json.dumps({"status": sys.argv[1], "reason": sys.argv[2], "id": sys.argv[3
     --header 'Content-Type: application/json' --data "$body" "$(setting ready_url)"
 }
 
-# A node that cannot be set up says so at once, rather than let Heat wait for its timeout: failed where command
+# A node that cannot be set up says so at once, rather than let Heat wait for its timeout:
+# failed where command
 failed() {
   # A subshell's failure is one of its parent too, which knows what it was for.
   ((BASH_SUBSHELL == 0)) || return 0
@@ -48,21 +49,21 @@ zookeeper_url() {
 
 # The proxy for this script, for apt and for the services that fetch things.
 use_proxy() {
-  local http https none
+  local http https none file=/etc/mesos-bay/proxy.env
   http=$(setting http_proxy) https=$(setting https_proxy) none=$(setting no_proxy)
   none=${none:+$none,}127.0.0.1,localhost,$(setting ip),$(setting master_ips | paste -sd, -)
-  : >/etc/mesos-bay/proxy.env
+  : >"$file"
   if [[ -n $http ]]; then
     export http_proxy=$http
-    printf 'http_proxy=%s\nHTTP_PROXY=%s\n' "$(quote "$http")" "$(quote "$http")" >>/etc/mesos-bay/proxy.env
+    printf '%s=%s\n' http_proxy "$(quote "$http")" HTTP_PROXY "$(quote "$http")" >>"$file"
   fi
   if [[ -n $https ]]; then
     export https_proxy=$https
-    printf 'https_proxy=%s\nHTTPS_PROXY=%s\n' "$(quote "$https")" "$(quote "$https")" >>/etc/mesos-bay/proxy.env
+    printf '%s=%s\n' https_proxy "$(quote "$https")" HTTPS_PROXY "$(quote "$https")" >>"$file"
   fi
   if [[ -n $http$https ]]; then
     export no_proxy=$none
-    printf 'no_proxy=%s\nNO_PROXY=%s\n' "$(quote "$none")" "$(quote "$none")" >>/etc/mesos-bay/proxy.env
+    printf '%s=%s\n' no_proxy "$(quote "$none")" NO_PROXY "$(quote "$none")" >>"$file"
   fi
 }
 
@@ -108,7 +109,8 @@ program() {
   return 1
 }
 
-# Writes a unit of ours over the package's, so that its settings do not depend on who packaged it: unit name command [kill mode]
+# Writes a unit of ours over the package's, so that its settings do not depend on who packaged it:
+# unit name command [kill mode]
 unit() {
   cat >"/etc/systemd/system/$1.service" <<UNIT
 [Unit]
