@@ -1,5 +1,6 @@
 //! `mesos-conductor`: a conductor for Mesos bays.
 
+pub mod app;
 pub mod bay;
 pub mod config;
 pub mod error;
@@ -8,4 +9,5 @@ pub mod objects;
 pub mod openstack;
 pub mod operation;
 pub mod rpc;
+mod shutdown;
 pub mod telemetry;

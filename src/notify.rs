@@ -84,7 +84,7 @@ impl Notifier {
             }
         }
         if let Some(queue) = queue {
-            messages.push(outgoing(self.driver.unwrap_or(Driver::MessagingV2), "", queue.to_owned()));
+            messages.push(outgoing(self.driver.unwrap_or(Driver::Messagingv2), "", queue.to_owned()));
         }
         messages
     }
