@@ -2,3 +2,4 @@
 
 pub mod bay;
 pub mod operation;
+pub mod store;
