@@ -11,3 +11,4 @@ pub mod operation;
 pub mod rpc;
 mod shutdown;
 pub mod telemetry;
+pub mod store;
