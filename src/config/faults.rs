@@ -43,3 +43,40 @@ impl fmt::Display for ConfigFaults {
 }
 
 impl std::error::Error for ConfigFaults {}
+
+/// Something that works but may not be what was meant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Warning {
+    /// Nobody knows this option.
+    Unknown { origin: String, option: String, suggestion: Option<String> },
+    /// Magnum or one of its libraries has this option, and nothing here reads it.
+    NotUsed { origin: String, option: String, because: &'static str },
+    /// The option is known by another name now.
+    OlderName { origin: String, older: String, current: String },
+}
+
+impl Warning {
+    /// Whether it should be told at every start; the others are for `config check`.
+    pub fn is_urgent(&self) -> bool {
+        matches!(self, Self::Unknown { .. })
+    }
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unknown { origin, option, suggestion: Some(suggestion) } => {
+                write!(f, "{origin}: {option} is not an option; did you mean {suggestion}?")
+            }
+            Self::Unknown { origin, option, suggestion: None } => {
+                write!(f, "{origin}: {option} is not an option; it is left out")
+            }
+            Self::NotUsed { origin, option, because } => {
+                write!(f, "{origin}: {option} is not used here: {because}")
+            }
+            Self::OlderName { origin, older, current } => {
+                write!(f, "{origin}: {older} is an older name of {current}")
+            }
+        }
+    }
+}

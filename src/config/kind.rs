@@ -268,7 +268,7 @@ choices! {
     /// Where certificates and their keys are kept.
     CertManager { Barbican = "barbican", Local = "local", X509KeyPair = "x509keypair" }
 
-    /// How the client proves who it is to RabbitMQ.
+    /// How the client proves who it is to the broker.
     LoginMethod {
         Amqplain = "AMQPLAIN",
         Plain = "PLAIN",

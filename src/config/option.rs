@@ -93,6 +93,10 @@ pub(crate) const fn path(default: &'static str) -> Spec {
     spec(Kind::Path, default)
 }
 
+pub(crate) const fn port(default: &'static str) -> Spec {
+    spec(Kind::Port, default)
+}
+
 pub(crate) const fn pattern(default: &'static str) -> Spec {
     spec(Kind::Pattern, default)
 }
@@ -111,10 +115,18 @@ macro_rules! section {
             $($(#[doc = $help:literal])* $field:ident: $ty:ty = $spec:expr;)*
         }
     ) => {
+        #[doc = "```text"]
         $(#[doc = $about])*
+        #[doc = "```"]
         #[derive(Debug, Clone)]
         pub struct $name {
-            $($(#[doc = $help])* pub $field: $ty,)*
+            $(
+                // Help texts are plain text, with [sections] and URLs that rustdoc would take for links.
+                #[doc = "```text"]
+                $(#[doc = $help])*
+                #[doc = "```"]
+                pub $field: $ty,
+            )*
         }
 
         impl $name {

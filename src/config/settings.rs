@@ -5,8 +5,6 @@ mod core;
 mod messaging;
 mod openstack;
 
-use std::collections::BTreeMap;
-
 pub use self::{
     bays::{CertificateSettings, ClusterHeatSettings, DriverSettings, X509Settings},
     core::{ConductorSettings, DatabaseSettings, DefaultSettings, TelemetrySettings},
@@ -16,7 +14,14 @@ pub use self::{
         TrustSettings,
     },
 };
-use super::{faults::Fault, kind::FromItems, option::OptionDef};
+use super::{
+    ConfigFaults, Sources, Warning,
+    effective::{Effective, Entry},
+    faults::Fault,
+    kind::FromItems,
+    option::OptionDef,
+    sources,
+};
 
 /// Lists the sections once: the struct, how it is read, and the table.
 macro_rules! sections {
@@ -60,25 +65,24 @@ sections! {
 impl Default for Settings {
     /// What an empty configuration gives.
     fn default() -> Self {
-        let mut reader = Reader::default_only();
-        let settings = Self::read(&mut reader);
-        debug_assert!(reader.faults.is_empty(), "a default is not what its option admits");
-        settings
+        super::read(&Sources::default()).expect("a test reads every default").settings
     }
 }
 
-/// What a source said about one option.
-#[derive(Debug, Clone)]
-pub(crate) struct Given {
-    pub(crate) origin: String,
-    pub(crate) items: Vec<String>,
-}
+impl Settings {
+    /// Reads and checks everything a worker needs. Either every fault there is, or none.
+    pub fn load(sources: &Sources) -> Result<(Self, Vec<Warning>), ConfigFaults> {
+        super::load(sources).map(|loaded| (loaded.settings, loaded.warnings))
+    }
 
-/// Hands out typed values and collects the faults of all of them.
-pub(crate) struct Reader<'a> {
-    given: Option<&'a BTreeMap<(String, String), Given>>,
-    defaults: BTreeMap<(&'static str, &'static str), Vec<String>>,
-    pub(crate) faults: Vec<Fault>,
+    /// The name of this machine: as configured, else as the kernel knows it.
+    pub fn host_name(&self) -> String {
+        let kernel = || std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
+        let host = self.default.host.clone().or_else(kernel).or_else(|| std::env::var("HOSTNAME").ok());
+        host.map(|host| host.trim().to_owned())
+            .filter(|host| !host.is_empty())
+            .unwrap_or_else(|| "localhost".to_owned())
+    }
 }
 
 pub(crate) fn options() -> impl Iterator<Item = &'static OptionDef> {
@@ -89,43 +93,58 @@ pub(crate) fn find(section: &str, name: &str) -> Option<&'static OptionDef> {
     options().find(|option| option.section == section && option.name == name)
 }
 
+/// Finds an option by its current name or an older one, and says whether it was an older one.
+pub(crate) fn lookup(section: &str, name: &str) -> Option<(&'static OptionDef, bool)> {
+    find(section, name).map(|option| (option, false)).or_else(|| {
+        options().find(|option| sources::is_alias(option, section, name)).map(|option| (option, true))
+    })
+}
+
+/// Hands out typed values and collects the faults of all of them.
+pub(crate) struct Reader<'a> {
+    effective: &'a Effective,
+    pub(crate) faults: Vec<Fault>,
+}
+
 impl<'a> Reader<'a> {
-    pub(crate) fn default_only() -> Self {
-        Self { given: None, defaults: BTreeMap::new(), faults: Vec::new() }
+    pub(crate) fn new(effective: &'a Effective) -> Self {
+        Self { effective, faults: Vec::new() }
     }
 
-    pub(crate) fn new(given: &'a BTreeMap<(String, String), Given>) -> Self {
-        Self { given: Some(given), ..Self::default_only() }
-    }
-
-    /// The value of an option; when what was given is wrong, notes the fault and goes on with the default,
-    /// so that the remaining faults are found in the same run.
+    /// The value of an option. When what was given is wrong, the fault is noted and the default taken, so that
+    /// the remaining faults are found in the same run.
     pub(crate) fn take<T: FromItems>(&mut self, section: &'static str, name: &'static str) -> T {
-        let option = find(section, name).expect("every field is declared together with its row");
-        let given = self.given.and_then(|given| given.get(&(section.to_owned(), name.to_owned())));
-        if let Some(given) = given.filter(|given| !given.items.is_empty()) {
-            let wrong = given.items.iter().find(|item| !option.spec.kind.admits(item));
-            let value = if wrong.is_none() { T::from_items(&given.items) } else { None };
-            if let Some(value) = value {
-                return value;
+        let entry = self.effective.entry(section, name);
+        match typed(entry) {
+            Ok(value) => value,
+            Err(fault) => {
+                self.faults.push(fault);
+                T::from_items(&entry.option.default_items()).expect("a test reads every default")
             }
-            self.faults.push(wrong_value(option, given, wrong));
         }
-        let default = self.defaults.get(&(section, name)).cloned();
-        let items = default.unwrap_or_else(|| option.default_items());
-        T::from_items(&items).expect("a test reads every default")
     }
 }
 
-fn wrong_value(option: &OptionDef, given: &Given, wrong: Option<&String>) -> Fault {
-    let found = wrong.or(given.items.first()).filter(|_| !option.spec.secret);
-    let found = found.map_or_else(|| "the value (not shown)".to_owned(), |found| format!("{found:?}"));
+fn typed<T: FromItems>(entry: &Entry) -> Result<T, Fault> {
+    let kind = &entry.option.spec.kind;
+    if entry.items.len() > 1 && !kind.is_list() && !kind.is_multi() {
+        return Err(wrong_value(entry, "a list"));
+    }
+    if let Some(wrong) = entry.items.iter().find(|item| !kind.admits(item)) {
+        return Err(wrong_value(entry, &format!("{wrong:?}")));
+    }
+    T::from_items(&entry.items).ok_or_else(|| wrong_value(entry, "the value"))
+}
+
+fn wrong_value(entry: &Entry, found: &str) -> Fault {
+    let option = entry.option;
+    let found = if option.spec.secret { "the value (not shown)" } else { found };
     let remedy = match option.spec.default {
-        "" => "correct it or remove the line".to_owned(),
-        default => format!("correct it, or remove the line to use {default}"),
+        "" => "correct it or remove it".to_owned(),
+        default => format!("correct it, or remove it to use {default}"),
     };
     Fault {
-        origin: Some(given.origin.clone()),
+        origin: entry.origin.clone(),
         option: Some(option.label()),
         problem: format!("{found} is not {}", option.spec.kind.expectation()),
         remedy,

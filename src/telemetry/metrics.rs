@@ -3,7 +3,7 @@
 //! Tests and operators count what is counted here. Labels come from closed sets, so that nothing a client
 //! sends can make the number of series grow.
 
-use std::{future::Future, time::Duration};
+use std::time::Duration;
 
 use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 pub use metrics_exporter_prometheus::PrometheusHandle;
@@ -45,7 +45,7 @@ table! {
         PUBLISHED = "published_total";
         /// Leases that another worker took while this one believed it held them.
         LEASES_LOST = "leases_lost_total";
-        /// Requests to OpenStack services, by service, HTTP method and status (or kind of failure).
+        /// Requests to Keystone, Heat and Barbican, by service, HTTP method and status (or kind of failure).
         OPENSTACK_REQUESTS = "openstack_requests_total";
         /// RPC heartbeats sent to callers that wait.
         HEARTBEATS_SENT = "heartbeats_sent_total";
@@ -61,7 +61,7 @@ table! {
         REQUEST_DURATION = "request_duration_seconds";
         /// Time from accepting an operation to its end, by kind.
         OPERATION_DURATION = "operation_duration_seconds";
-        /// Time of requests to OpenStack services, by service and HTTP method.
+        /// Time of requests to Keystone, Heat and Barbican, by service and HTTP method.
         OPENSTACK_REQUEST_DURATION = "openstack_request_duration_seconds";
     }
     describe_gauge {
@@ -156,12 +156,10 @@ pub fn install() -> Result<PrometheusHandle, metrics_exporter_prometheus::BuildE
 }
 
 /// Histograms grow until somebody reads them; this keeps them small when nobody does.
-pub fn upkeep(handle: PrometheusHandle, stop: CancellationToken) -> impl Future<Output = ()> + Send {
-    async move {
-        let mut every = tokio::time::interval(Duration::from_secs(5));
-        while stop.run_until_cancelled(every.tick()).await.is_some() {
-            handle.run_upkeep();
-        }
+pub async fn upkeep(handle: PrometheusHandle, stop: CancellationToken) {
+    let mut every = tokio::time::interval(Duration::from_secs(5));
+    while stop.run_until_cancelled(every.tick()).await.is_some() {
+        handle.run_upkeep();
     }
 }
 

@@ -8,7 +8,7 @@ use super::core::TRANSPORT_SCHEMES;
 use crate::config::{
     kind::{Compression, FailoverStrategy, LoginMethod, NotificationDriver},
     option::{
-        boolean, choice, duration, duration_from, float, integer, list, multi, path, section, text, url,
+        boolean, choice, duration, duration_from, float, integer, list, multi, path, port, section, text, url,
     },
 };
 
@@ -92,7 +92,7 @@ section! {
         /// The host, where transport_url names none (Liberty).
         rabbit_host: Option<String> = text("").also(&[("DEFAULT", "rabbit_host")]);
         /// The port, where transport_url names none (Liberty).
-        rabbit_port: Option<u16> = integer("", 1, 65_535).also(&[("DEFAULT", "rabbit_port")]);
+        rabbit_port: Option<u16> = port("").also(&[("DEFAULT", "rabbit_port")]);
         /// Hosts with ports, where transport_url names none (Liberty).
         rabbit_hosts: Vec<String> = list("").also(&[("DEFAULT", "rabbit_hosts")]);
         /// The user, where transport_url names none (Liberty).

@@ -1,4 +1,4 @@
-//! The sections about Keystone and the OpenStack services behind it.
+//! The sections about Keystone and the services behind it.
 
 use std::{path::PathBuf, time::Duration};
 
