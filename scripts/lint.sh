@@ -54,5 +54,5 @@ python=$(python_environment lint-python "$root_dir/scripts/lint-requirements.txt
 check "python syntax" python_syntax "$python"
 check "docker-compose.yml against the compose specification" compose_schema "$python"
 
-[ ${#failed[@]} -eq 0 ] || die "lint failed: $(printf '%s; ' "${failed[@]}")"
+[ ${#failed[@]} -eq 0 ] || die "lint failed" "${failed[@]}"
 say "lint: all checks passed"
