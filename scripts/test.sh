@@ -25,8 +25,9 @@ cargo test --workspace --all-features --locked --no-fail-fast "$@" 2>&1 | tee "$
 read -r binaries passed failed ignored < <(awk '
     /^test result: / { binaries += 1; passed += $4; failed += $6; ignored += $8 }
     END { print binaries + 0, passed + 0, failed + 0, ignored + 0 }' "$log")
+[ "$binaries" -gt 0 ] || die "nothing was run: the build failed"
 say ""
-say "ran $passed tests in $binaries binaries: $((passed + failed)) run, $failed failed, $ignored ignored" \
+say "ran $((passed + failed)) tests in $binaries binaries: $passed passed, $failed failed, $ignored ignored" \
     "($(since "$start"))"
 # The addresses, without the passwords in them.
 say "with $(sed -n 's#^export [A-Z_]*=\([a-z]*\)://[^@]*@\([^/]*\)/.*#\1 \2#p' <<<"$services" | paste -sd, | sed 's/,/, /g')"
