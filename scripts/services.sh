@@ -14,6 +14,8 @@ source "$root_dir/scripts/lib/rabbitmq.sh"
 source "$root_dir/scripts/lib/postgres.sh"
 # shellcheck source=scripts/lib/mariadb.sh
 source "$root_dir/scripts/lib/mariadb.sh"
+# shellcheck source=scripts/lib/docker.sh
+source "$root_dir/scripts/lib/docker.sh"
 
 usage() {
     cat <<'END'
@@ -94,8 +96,11 @@ install_missing() {
         fi
     done
     [ ${#missing[@]} -gt 0 ] || return 0
-    can_install || explain_missing "${missing[@]}"
-    apt_install "${packages[@]}"
+    if can_install; then
+        apt_install "${packages[@]}"
+    elif ! docker_works; then
+        explain_missing "${missing[@]}"
+    fi
 }
 
 up() {
@@ -107,8 +112,10 @@ up() {
             say "$service: using the one named by $(variable_of "$service")"
         elif [ "${CONDUCTOR_SETUP_DRY_RUN:-0}" = 1 ]; then
             say "$service: would start a private instance"
-        else
+        elif "${service}_installed"; then
             "${service}_up"
+        else
+            docker_up "$service"
         fi
     done
     print_env >"$services_dir/env.new"
@@ -134,7 +141,10 @@ down() {
     lock services
     for service in "$@"; do
         start=$(now_ms)
-        if "${service}_status" >/dev/null 2>&1; then
+        if docker_has "$service"; then
+            docker_down "$service"
+            say "$service: container stopped ($(since "$start"))"
+        elif "${service}_status" >/dev/null 2>&1; then
             "${service}_down"
             say "$service: ended ($(since "$start"))"
         else
@@ -157,14 +167,17 @@ clean() {
 status() {
     local service all=0 state
     for service in "$@"; do
-        state=$("${service}_status") || all=1
+        if docker_has "$service"; then
+            state="in docker"
+        else
+            state=$("${service}_status") || all=1
+        fi
         say "$service: $state"
     done
     return $all
 }
 
-# The demo's broker: one that is named, else one that runs where RabbitMQ runs by default, else our own,
-# else one in Docker.
+# The demo's broker: one that is named, else one that runs where RabbitMQ runs by default, else our own.
 demo() {
     local url=${CONDUCTOR_DEMO_AMQP_URL:-$(given_url rabbitmq)}
     if [ -n "$url" ]; then
@@ -172,25 +185,11 @@ demo() {
     elif amqp_answers 127.0.0.1 5672 guest guest; then
         say "rabbitmq: using the one that runs on 127.0.0.1:5672"
         url=amqp://guest:guest@127.0.0.1:5672/%2f
-    elif rabbitmq_installed || can_install || ! docker_works; then
+    else
         up rabbitmq
         url=$(cat "$rabbitmq_dir/url")
-    else
-        demo_in_docker
-        url=amqp://guest:guest@127.0.0.1:5672/%2f
     fi
     echo "$url"
-}
-
-demo_in_docker() {
-    local start
-    start=$(now_ms)
-    say "rabbitmq: not installed; starting it with docker compose ..."
-    (cd "$root_dir" && RABBITMQ_USER=guest RABBITMQ_PASSWORD=guest POSTGRES_PASSWORD=unused \
-        docker compose up --detach rabbitmq >&2)
-    wait_until 120 amqp_answers 127.0.0.1 5672 guest guest ||
-        die "the container did not answer on 127.0.0.1:5672" "see: docker compose logs rabbitmq"
-    say "rabbitmq: started by docker compose on 127.0.0.1:5672 ($(since "$start"))"
 }
 
 command=${1:-help}

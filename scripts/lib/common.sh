@@ -8,6 +8,7 @@ case $target_dir in
     /*) ;;
     *) target_dir=$root_dir/$target_dir ;;
 esac
+# shellcheck disable=SC2034  # Of those that source this.
 services_dir=$target_dir/services
 
 # Messages go to stderr: the stdout of several commands is read by `eval` or `$(...)`.
@@ -106,6 +107,20 @@ lock() {
     if have flock; then
         exec 9>"$target_dir/.$1.lock"
         flock -w 600 9 || die "another process has held $target_dir/.$1.lock for 10 minutes"
+    fi
+}
+
+# What a build needs besides Rust: a C compiler (for SQLite and ring) and its linker.
+need_rust() {
+    # rustup's default place, which a shell that was open when Rust was installed does not know.
+    if ! have cargo && [ -x "$HOME/.cargo/bin/cargo" ]; then
+        PATH=$HOME/.cargo/bin:$PATH
+        export PATH
+    fi
+    have cargo || die "cargo was not found" "install Rust with rustup (rust-toolchain.toml then picks the release)"
+    if ! have cc; then
+        can_install || die "no C compiler was found" "install one (on macOS: xcode-select --install)"
+        apt_install gcc libc6-dev
     fi
 }
 
