@@ -28,6 +28,20 @@ pub struct Doom {
     pub reason: String,
 }
 
+impl Doom {
+    /// Fails whatever a stack with `name` in its name does next.
+    #[must_use]
+    pub fn new(name: &str, reason: &str) -> Self {
+        Self { name: name.to_owned(), action: None, reason: reason.to_owned() }
+    }
+
+    /// Fails only that action.
+    #[must_use]
+    pub fn of(self, action: StackAction) -> Self {
+        Self { action: Some(action), ..self }
+    }
+}
+
 /// All that Heat knows.
 #[derive(Debug, Default)]
 pub(crate) struct Heat {

@@ -28,7 +28,7 @@ enum Command {
         /// How long a token is good for, in seconds.
         #[arg(long, default_value_t = 3600)]
         token_lifetime: u64,
-        /// Follow the first line with shell assignments (OS_AUTH_URL and so on) of the demo user.
+        /// Follow the first line with shell assignments (`OS_AUTH_URL` and so on) of the demo user.
         #[arg(long)]
         print_env: bool,
     },
@@ -93,7 +93,7 @@ fn introduction(sandbox: &Sandbox) -> Value {
     })
 }
 
-/// The variables that OpenStack's own command line reads.
+/// The variables that the `openstack` command line reads.
 fn environment(sandbox: &Sandbox) -> String {
     let (user, project) = (known::DEMO_USER, known::DEMO_PROJECT);
     format!(
