@@ -16,6 +16,8 @@ pub mod settings;
 
 #[cfg(test)]
 mod fake;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 use std::time::Duration;
