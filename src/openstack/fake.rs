@@ -1,5 +1,5 @@
-//! A server for the tests of these clients: it answers as the test's script says, gives tokens where the script says
-//! nothing, and remembers what it was asked.
+//! A server for the tests of these clients: it answers as the test's script says, gives tokens where the
+//! script says nothing, and remembers what it was asked.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
