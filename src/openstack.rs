@@ -1,10 +1,10 @@
 //! What the worker asks of the cloud: Keystone for identities and trusts, Heat for stacks.
 //!
-//! Operations depend on the port [`Cloud`] only. Everything here may be called twice: what has a name is found by its
-//! name before it is made again, and what is gone counts as deleted.
+//! Operations depend on the port [`Cloud`] only. Everything here may be called twice: what has a name is
+//! found by its name before it is made again, and what is gone counts as deleted.
 //!
-//! Every call takes the time it may last, `within`. A worker passes less than what remains of its lease, so that a
-//! call that ends late cannot write on behalf of an operation that another worker holds by then.
+//! Every call takes the time it may last, `within`. A worker passes less than what remains of its lease, so
+//! that a call that ends late cannot write on behalf of an operation that another worker holds by then.
 
 pub mod catalog;
 pub mod credentials;
@@ -16,6 +16,8 @@ pub mod settings;
 
 #[cfg(test)]
 mod fake;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,7 +37,8 @@ pub trait Cloud: Send + Sync {
     /// Whether bays get a trustee and a trust. Without them the service user looks after the stacks.
     fn trusts_configured(&self) -> bool;
 
-    /// Makes the trustee user, or finds it by its name and sees to it that its password is this one. Returns its id.
+    /// Makes the trustee user, or finds it by its name and sees to it that its password is this one. Returns
+    /// its id.
     async fn ensure_trustee(&self, name: &str, password: &SecretString, within: Duration) -> Result<String>;
 
     /// Finds the id of a trustee whose creation was never answered, so that it can be deleted.
@@ -46,15 +49,15 @@ pub trait Cloud: Send + Sync {
     async fn ensure_trust(&self, caller: &Credentials, trustee: &Trustee, within: Duration)
     -> Result<String>;
 
-    /// Deletes a trust, with the caller's token or the trust itself. One that is gone counts as deleted; one that
-    /// admits nobody any more is left to the deletion of its trustee.
+    /// Deletes a trust, with the caller's token or the trust itself. One that is gone counts as deleted; one
+    /// that admits nobody any more is left to the deletion of its trustee.
     async fn delete_trust(&self, credentials: &Credentials, trust_id: &str, within: Duration) -> Result<()>;
 
     /// Deletes a trustee user and with it every trust to it. One that is gone counts as deleted.
     async fn delete_trustee(&self, user_id: &str, within: Duration) -> Result<()>;
 
-    /// Makes a stack and returns its id. A name that is taken is [`Kind::Conflict`]: find it by its name then, as
-    /// after any error whose [`Error::effect_unknown`] is true.
+    /// Makes a stack and returns its id. A name that is taken is [`Kind::Conflict`]: find it by its name
+    /// then, as after any error whose [`Error::effect_unknown`] is true.
     async fn stack_create(&self, caller: &Credentials, stack: &NewStack, within: Duration) -> Result<String>;
 
     /// The living stack of this name, without its outputs.
@@ -69,8 +72,8 @@ pub trait Cloud: Send + Sync {
         within: Duration,
     ) -> Result<Option<Stack>>;
 
-    /// The states of many stacks of one project. An id that is missing from the answer is gone or of another project:
-    /// [`Cloud::stack_show`] tells.
+    /// The states of many stacks of one project. An id that is missing from the answer is gone or of another
+    /// project: [`Cloud::stack_show`] tells.
     async fn stack_list(
         &self,
         actor: &Credentials,

@@ -13,8 +13,8 @@ use super::catalog::Catalog;
 /// Cheap to clone; holds what must be stored with an operation or a bay and nothing that Keystone can tell.
 #[derive(Debug, Clone)]
 pub enum Credentials {
-    /// The caller's own token. Its project, roles and catalog are asked of Keystone, not taken from the message: an
-    /// RPC context is not signed.
+    /// The caller's own token. Its project, roles and catalog are asked of Keystone, not taken from the
+    /// message: an RPC context is not signed.
     Token(SecretString),
     /// The service user, in its configured project (`None`) or in another one where it has a role.
     Service { project_id: Option<String> },

@@ -1,7 +1,7 @@
 //! Heat v1: the stacks that bays are made of.
 //!
-//! Heat answers `/stacks/{name or id}` with a redirect to `/stacks/{name}/{id}`, which the http client follows with
-//! the same method.
+//! Heat answers `/stacks/{name or id}` with a redirect to `/stacks/{name}/{id}`, which the http client
+//! follows with the same method.
 
 mod stack;
 #[cfg(test)]
@@ -96,8 +96,8 @@ impl Heat {
         }
     }
 
-    /// The states of many stacks of one project, in as few requests as the length of a query allows. Heat lists all
-    /// that is asked for by id, so there are no pages.
+    /// The states of many stacks of one project, in as few requests as the length of a query allows. Heat
+    /// lists all that is asked for by id, so there are no pages.
     pub async fn list(
         &self,
         actor: &Credentials,
@@ -153,8 +153,8 @@ impl Heat {
     }
 }
 
-/// Whether Heat says that the stack does not exist, and not that it knows no such address: then the catalog is wrong,
-/// and the stack may live.
+/// Whether Heat says that the stack does not exist, and not that it knows no such address: then the catalog
+/// is wrong, and the stack may live.
 fn is_gone(error: &Error) -> bool {
     let Kind::NotFound { error_type, .. } = &error.kind else { return false };
     error_type.as_deref().is_some_and(|kind| kind.ends_with("NotFound") && kind != "HTTPNotFound")

@@ -1,5 +1,5 @@
-//! One way to send a request: bounded in time and size, repeated only where that is safe, with errors that say what
-//! to do and tell no secrets.
+//! One way to send a request: bounded in time and size, repeated only where that is safe, with errors that
+//! say what to do and tell no secrets.
 
 mod answer;
 mod redirect;
@@ -167,7 +167,8 @@ impl Client {
                 return Err(error);
             };
             let delay = error.retry_after().unwrap_or(delay);
-            // A wait that leaves no time for the attempt is better spent by the caller, who holds nothing meanwhile.
+            // A wait that leaves no time for the attempt is better spent by the caller, who holds nothing
+            // meanwhile.
             if delay >= deadline.remaining() {
                 return Err(error);
             }

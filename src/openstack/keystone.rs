@@ -26,8 +26,8 @@ pub struct Keystone(Arc<Inner>);
 
 struct Inner {
     http: Client,
-    /// Calls go to the configured address, not to the catalog's identity endpoint: the token of a trustee that has no
-    /// project has an empty catalog.
+    /// Calls go to the configured address, not to the catalog's identity endpoint: the token of a trustee
+    /// that has no project has an empty catalog.
     root: Option<Url>,
     service: Option<PasswordAuth>,
     trust: Option<TrustSettings>,
@@ -51,8 +51,8 @@ impl Keystone {
         self.authenticate(credentials, Deadline::within(within)).await
     }
 
-    /// Sends a request in the name of these credentials. A token that is refused is dropped and, where another one
-    /// can be had, replaced once.
+    /// Sends a request in the name of these credentials. A token that is refused is dropped and, where
+    /// another one can be had, replaced once.
     pub(crate) async fn send(
         &self,
         http: &Client,
@@ -77,7 +77,8 @@ impl Keystone {
         let fetched =
             self.0.cache.get_or_fetch(credentials, deadline, || self.fetch(credentials, deadline)).await;
         fetched.map_err(|error| match error {
-            // A trust or a token that is unknown. It must not be taken for the thing that the token is wanted for.
+            // A trust or a token that is unknown. It must not be taken for the thing that the token is wanted
+            // for.
             Error { kind: Kind::NotFound { message, .. }, call } => {
                 Error { kind: Kind::Unauthorized { message }, call }
             }

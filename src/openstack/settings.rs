@@ -129,7 +129,8 @@ impl FromStr for Interface {
 #[error("{0:?} is no endpoint type; use publicURL, internalURL or adminURL")]
 pub struct UnknownInterface(pub String);
 
-/// Keystone's version 3 root, whichever way the configuration writes it: `[keystone_authtoken]` often still says v2.0.
+/// Keystone's version 3 root, whichever way the configuration writes it: `[keystone_authtoken]` often still
+/// says v2.0.
 pub fn identity_root(auth_url: &str) -> Result<url::Url> {
     let trimmed = auth_url.trim().trim_end_matches('/');
     let base = trimmed.strip_suffix("/v2.0").or_else(|| trimmed.strip_suffix("/v3")).unwrap_or(trimmed);

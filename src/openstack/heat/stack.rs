@@ -1,6 +1,7 @@
 //! Stacks as they are asked for and as Heat shows them.
 //!
-//! A bay's passwords and tokens are parameters of its stack: none of these types shows the values in its `Debug`.
+//! A bay's passwords and tokens are parameters of its stack: none of these types shows the values in its
+//! `Debug`.
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -95,7 +95,8 @@ impl Response {
             401 => Kind::Unauthorized { message },
             403 => Kind::Forbidden { message },
             404 if structured => Kind::NotFound { message, error_type },
-            // A proxy's or web server's page. To take it for the service's word would be to forget what exists.
+            // A proxy's or web server's page. To take it for the service's word would be to forget what
+            // exists.
             404 => Kind::Garbage(format!("a 404 that is not the service's own: {message}")),
             409 => Kind::Conflict { message, error_type },
             code @ (429 | 503) => Kind::Busy { code, message, retry_after: self.retry_after() },
@@ -164,7 +165,8 @@ fn excerpt(text: &str) -> String {
     short
 }
 
-/// Why there is no complete answer. The text of reqwest's own error holds the URL with its query, its sources do not.
+/// Why there is no complete answer. The text of reqwest's own error holds the URL with its query, its sources
+/// do not.
 fn unanswered(error: reqwest::Error) -> Error {
     let host = error.url().map_or_else(String::new, |url| {
         format!("{}:{}", url.host_str().unwrap_or_default(), url.port_or_known_default().unwrap_or_default())

@@ -16,8 +16,8 @@ pub(super) fn target(from: &Url, response: &Response) -> Result<Url> {
         Ok(target)
     } else {
         Err(Error::from(Kind::Garbage(format!(
-            "it redirects to another server, {}, which is not given the token; does the service behind its proxy know \
-             its own public address?",
+            "it redirects to another server, {}, which is not given the token; \
+             does the service behind its proxy know its own public address?",
             target.origin().ascii_serialization()
         ))))
     }

@@ -69,7 +69,8 @@ impl Keystone {
         Ok(answer.json::<Answer>()?.token.session(answer.secret_header("X-Subject-Token")?))
     }
 
-    /// Asks what a caller's token is worth. It may ask for itself; where the policy forbids that, the service user asks.
+    /// Asks what a caller's token is worth. It may ask for itself; where the policy forbids that, the service
+    /// user asks.
     async fn look_up(&self, token: &SecretString, deadline: Deadline) -> Result<Session> {
         let url = self.url(&["auth", "tokens"])?;
         let ask = |asker: SecretString| Request::get(url.clone()).token(asker).subject(token.clone());

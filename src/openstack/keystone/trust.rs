@@ -1,7 +1,7 @@
 //! Trusts: what lets the worker act for a bay's owner after the owner's token has ended.
 //!
-//! A trust has no name to find it by. But each bay has a trustee of its own, so whatever trusts that user has were
-//! made for this bay: one of them is adopted, the others are left-overs of lost answers.
+//! A trust has no name to find it by. But each bay has a trustee of its own, so whatever trusts that user has
+//! were made for this bay: one of them is adopted, the others are left-overs of lost answers.
 
 use std::time::Duration;
 
@@ -134,8 +134,8 @@ impl Keystone {
         match self.send(&self.0.http, credentials, request, deadline).await {
             Ok(_) => Ok(()),
             Err(error) if error.is_not_found() => Ok(()),
-            // The trust admits nobody any more: it is gone, or its trustor lost the roles or the account. Only the
-            // trustee's deletion, which always follows, can still remove it.
+            // The trust admits nobody any more: it is gone, or its trustor lost the roles or the account.
+            // Only the trustee's deletion, which always follows, can still remove it.
             Err(error)
                 if matches!(credentials, Credentials::Trust { .. })
                     && (error.is_unauthorized() || error.is_forbidden()) =>

@@ -46,8 +46,8 @@ impl Keystone {
         })
     }
 
-    /// Makes the trustee, or adopts the one an earlier run made under this name. Ends with one user whose password
-    /// is this one.
+    /// Makes the trustee, or adopts the one an earlier run made under this name. Ends with one user whose
+    /// password is this one.
     pub async fn ensure_trustee(
         &self,
         name: &str,
