@@ -31,6 +31,9 @@ use crate::shutdown::Signals;
 use crate::telemetry::http::{Probes, Pulse};
 use crate::telemetry::{self, metrics};
 
+/// How long what comes before a stack is tried, unless the configuration says otherwise: some times a caller's patience.
+const SETUP_DEADLINE: Duration = Duration::from_secs(300);
+
 /// Runs a worker until a signal stops it.
 pub async fn serve(settings: Settings) -> anyhow::Result<()> {
     let metrics = metrics::install().context("the metrics recorder")?;
@@ -66,8 +69,8 @@ struct Worker {
 impl Worker {
     fn assemble(settings: &Settings, store: crate::store::Store) -> anyhow::Result<Self> {
         let host = host_name(settings);
-        let broker = broker(settings)?;
-        let publisher = Publisher::new(broker.clone());
+        let broker = Arc::new(broker(settings)?);
+        let publisher = Publisher::new(Arc::clone(&broker));
         let cloud = cloud::open(settings)?;
         let templates = match &settings.conductor.heat_template_dir {
             None => Templates::embedded(),
@@ -84,7 +87,7 @@ impl Worker {
                 request_timeout: settings.conductor.http_timeout,
                 service_user: cloud::service_user(settings)?.is_some(),
                 placement: Placement::default(),
-                default_create_timeout: settings.cluster_heat.create_timeout,
+                default_create_timeout: Some(i64::from(settings.cluster_heat.create_timeout)).filter(|minutes| *minutes > 0),
             },
             lease: settings.conductor.operation_lease,
             missing_queue_timeout: broker.missing_queue_timeout,
@@ -129,9 +132,8 @@ impl Worker {
         let outbox = tasks.spawn(outbox.run(stop.outbox.clone()));
         let permits = usize::from(settings.default.executor_thread_pool_size);
         let runner = tasks.spawn(Runner::new(Arc::clone(&self.shop), permits).run(stop.runner.clone()));
-        let pause = self.server.pause();
-        tasks.spawn(health::watch_database(self.shop.store.clone(), pause, stop.server.clone()));
-        let server = tasks.spawn(self.server.run(stop.server.clone()));
+        let (server, stopping) = (self.server.clone(), stop.server.clone());
+        let server = tasks.spawn(async move { server.run(stopping).await });
 
         signals.wait().await;
         tracing::info!("the worker stops: no new requests");
@@ -178,8 +180,8 @@ impl Housekeeping {
             self.pulse.beat();
             match self.shop.store.gauges().await {
                 Ok(gauges) => {
-                    metrics::operations(&gauges.operations, gauges.oldest_running);
-                    metrics::outbox(gauges.outbox_depth, gauges.oldest_outbox);
+                    metrics::operations(&gauges.operations, gauges.oldest_running_ms.map(age));
+                    metrics::outbox(gauges.outbox_depth, gauges.oldest_outbox_ms.map(age));
                 }
                 Err(error) => tracing::debug!(%error, "nothing could be counted"),
             }
@@ -193,13 +195,17 @@ impl Housekeeping {
     }
 }
 
+fn age(milliseconds: i64) -> Duration {
+    Duration::from_millis(u64::try_from(milliseconds).unwrap_or_default())
+}
+
 fn rpc_settings(settings: &Settings) -> anyhow::Result<rpc::Settings> {
     let pattern = &settings.conductor.reply_queue_pattern;
     Ok(rpc::Settings {
         ping_enabled: settings.default.rpc_ping_enabled,
         notify_queues: regex::Regex::new(pattern).context("[conductor] reply_queue_pattern")?,
         password_symbols: settings.default.password_symbols.clone(),
-        setup_deadline: settings.conductor.operation_deadline,
+        setup_deadline: settings.conductor.operation_deadline.unwrap_or(SETUP_DEADLINE),
         max_attempts: settings.conductor.max_deliveries,
     })
 }
@@ -207,7 +213,7 @@ fn rpc_settings(settings: &Settings) -> anyhow::Result<rpc::Settings> {
 fn notifier(settings: &Settings, host: &str) -> Notifier {
     use mesos_conductor_proto::notification::Driver;
     let chosen = settings.oslo_messaging_notifications.driver.iter().find_map(|driver| match driver {
-        NotificationDriver::Messagingv2 => Some(Driver::Messagingv2),
+        NotificationDriver::MessagingV2 => Some(Driver::Messagingv2),
         NotificationDriver::Messaging => Some(Driver::Messaging),
         _ => None,
     });

@@ -1,12 +1,9 @@
-//! What `/readyz` looks at, and the watch that stops consuming while the database is away.
-
-use std::time::Duration;
+//! What `/readyz` looks at.
 
 use async_trait::async_trait;
 use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
 
-use crate::amqp::{Health, Pause};
+use crate::amqp::Health;
 use crate::store::Store;
 use crate::telemetry::http::HealthCheck;
 
@@ -20,7 +17,11 @@ impl HealthCheck for Broker {
     }
 
     async fn check(&self) -> Result<(), String> {
-        self.0.borrow().as_result()
+        match &*self.0.borrow() {
+            Health::Consuming => Ok(()),
+            Health::Paused => Err("no requests are taken while they cannot be recorded".to_owned()),
+            Health::Down(reason) => Err(reason.clone().unwrap_or_else(|| "not connected yet".to_owned())),
+        }
     }
 }
 
@@ -52,25 +53,5 @@ impl HealthCheck for Migrations {
             return Ok(());
         }
         Err("the database's schema is not this program's; run `mesos-conductor db migrate`".to_owned())
-    }
-}
-
-/// Cancels the consumers while nothing could be recorded (I9: nothing is requeued in a loop), and lets them consume
-/// again when the database is back.
-pub(super) async fn watch_database(store: Store, pause: Pause, stop: CancellationToken) {
-    let mut paused = pause.subscribe();
-    loop {
-        // The server pauses itself when a request could not be recorded; here it is only resumed.
-        let waiting = async {
-            drop(paused.wait_for(|paused| *paused).await);
-            while store.ping().await.is_err() {
-                tokio::time::sleep(Duration::from_millis(500)).await;
-            }
-        };
-        if stop.run_until_cancelled(waiting).await.is_none() {
-            return;
-        }
-        tracing::info!("the database is back; requests are taken again");
-        pause.resume();
     }
 }

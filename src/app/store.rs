@@ -7,8 +7,11 @@ use crate::store::{Backend, Store, StoreSettings, Vault};
 
 /// Connects, with the keys that secrets are encrypted with.
 pub async fn open(settings: &Settings) -> anyhow::Result<Store> {
-    let keys = key::load_or_create(settings).context("the encryption keys of [conductor]")?;
-    let vault = Vault::new(&keys).context("the encryption keys of [conductor]")?;
+    let keys = key::load_or_create(settings)?;
+    for warning in &keys.warnings {
+        tracing::warn!("{warning}");
+    }
+    let vault = Vault::new(&keys.keys).context("the encryption keys of [conductor]")?;
     let database = &settings.database;
     let store_settings = StoreSettings {
         url: database.connection.clone(),

@@ -19,8 +19,16 @@ pub(crate) async fn beat(publisher: &Publisher, reply_to: &ReplyTo, taken_over: 
             () = tokio::time::sleep(wait) => {}
         }
         let body = reply_to.address.heartbeat_body(Uuid::new_v4().simple().to_string());
-        let message = Message::reply(&reply_to.address, body);
-        if let Err(error) = publisher.publish(message).await {
+        let encoding = reply_to.address.encoding;
+        let message = Message {
+            routing_key: reply_to.address.queue.clone(),
+            content_type: encoding.content_type().to_owned(),
+            content_encoding: encoding.content_encoding().to_owned(),
+            body,
+            mandatory: true,
+            ..Message::default()
+        };
+        if let Err(error) = publisher.publish(&message).await {
             tracing::info!(%error, queue = reply_to.address.queue, "no more heartbeats for this call");
             return;
         }

@@ -109,7 +109,7 @@ impl Keeper {
     fn lose(&self, held: &Held) {
         if !held.lost.is_cancelled() && self.lock().remove(&held.lease.operation).is_some() {
             tracing::warn!(operation = %held.lease.operation, "the lease is lost; another worker goes on");
-            metrics::lease_lost();
+            metrics::leases_lost(1);
             held.lost.cancel();
         }
     }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use mesos_conductor_proto::codec::Encoding;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
@@ -10,7 +11,7 @@ use crate::amqp::{Message, PublishError, Publisher};
 use crate::operation::fault;
 use crate::operation::record::{Outgoing, Purpose};
 use crate::store::{OutboxRow, Store};
-use crate::telemetry::metrics;
+use crate::telemetry::metrics::{self, PublishOutcome};
 
 /// How many messages are taken at once.
 const BATCH: u32 = 64;
@@ -67,21 +68,22 @@ impl Outbox {
         let outcome = match self.publish(&row.outgoing).await {
             Ok(()) => {
                 fault::point(fault::OUTBOX_CONFIRMED);
-                metrics::published(row.outgoing.purpose, "confirmed");
+                metrics::published(row.outgoing.purpose, PublishOutcome::Confirmed);
                 self.store.delete_outbox(row.id).await
             }
-            Err(PublishError::Unroutable) if self.given_up(&row) => {
+            Err(PublishError::Unroutable { .. }) if self.given_up(&row) => {
                 tracing::warn!(queue = row.outgoing.routing_key, "the reply queue is gone; the reply is dropped");
-                metrics::published(row.outgoing.purpose, "dropped");
+                metrics::published(row.outgoing.purpose, PublishOutcome::Dropped);
+                metrics::reply_dropped();
                 self.store.delete_outbox(row.id).await
             }
-            Err(PublishError::Unroutable) => {
-                metrics::published(row.outgoing.purpose, "unroutable");
+            Err(PublishError::Unroutable { .. }) => {
+                metrics::published(row.outgoing.purpose, PublishOutcome::Unroutable);
                 self.store.postpone_outbox(row.id, UNROUTABLE_RETRY).await
             }
             Err(error) => {
                 tracing::warn!(%error, to = row.outgoing.routing_key, "a message waits in the outbox");
-                metrics::published(row.outgoing.purpose, "failed");
+                metrics::published(row.outgoing.purpose, outcome_of(&error));
                 self.store.postpone_outbox(row.id, BROKEN_RETRY).await
             }
         };
@@ -99,7 +101,30 @@ impl Outbox {
         if outgoing.purpose == Purpose::Notification && !outgoing.exchange.is_empty() {
             self.publisher.declare_notification_queue(&outgoing.exchange, &outgoing.routing_key).await?;
         }
-        let messages: Vec<_> = outgoing.bodies.iter().map(|body| Message::outgoing(outgoing, body.clone())).collect();
-        self.publisher.publish_in_order(messages).await
+        self.publisher.publish_in_order(&messages(outgoing)).await
+    }
+}
+
+/// The messages of an outgoing record, in their order.
+pub(crate) fn messages(outgoing: &Outgoing) -> Vec<Message> {
+    let encoding = Encoding::from_content_type(Some(&outgoing.content_type)).unwrap_or(Encoding::Json);
+    let message = |body: &Vec<u8>| Message {
+        exchange: outgoing.exchange.clone(),
+        routing_key: outgoing.routing_key.clone(),
+        content_type: outgoing.content_type.clone(),
+        content_encoding: encoding.content_encoding().to_owned(),
+        body: body.clone(),
+        mandatory: true,
+        expiration: None,
+    };
+    outgoing.bodies.iter().map(message).collect()
+}
+
+fn outcome_of(error: &PublishError) -> PublishOutcome {
+    match error {
+        PublishError::Unroutable { .. } => PublishOutcome::Unroutable,
+        PublishError::Nacked => PublishOutcome::Nacked,
+        PublishError::Unconnected(_) | PublishError::Disconnected(_) => PublishOutcome::Disconnected,
+        PublishError::Timeout { .. } => PublishOutcome::TimedOut,
     }
 }

@@ -10,7 +10,6 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
-use uuid::Uuid;
 
 use crate::amqp::Publisher;
 use crate::bay::Bay;
@@ -22,11 +21,11 @@ use crate::operation::fault::{self, Phase};
 use crate::operation::heartbeat;
 use crate::operation::keeper::{Held, Keeper};
 use crate::operation::progress::Progress;
-use crate::operation::record::{Operation, State};
-use crate::operation::step::{Change, Next, Plan, Scene, Settings, Step, StepError};
+use crate::operation::record::{Kind, Operation};
+use crate::operation::step::{Answer, Change, Plan, Scene, Settings, Step, StepError};
 use crate::operation::steps;
-use crate::store::{self, Key, Scope, Store, Wake};
-use crate::telemetry::metrics;
+use crate::store::{self, Ending, Key, Scope, Store, Wake};
+use crate::telemetry::metrics::{self, StepOutcome};
 
 mod recorder;
 
@@ -137,8 +136,10 @@ enum Round {
     On(Box<Operation>),
     /// Another look later, by this worker because the caller is kept waiting with heartbeats.
     Later(Box<Operation>, Duration),
-    /// The operation is over, or handed back for whoever is free then.
+    /// Handed back for whoever is free then.
     Left,
+    /// The operation is over.
+    Over(Ending, Option<String>),
 }
 
 impl Drive<'_> {
@@ -163,7 +164,7 @@ impl Drive<'_> {
         let (outcome, ()) = tokio::join!(steps, beats);
         match outcome {
             Ok(()) => {}
-            Err(store::Error::LeaseLost) => tracing::warn!("another worker has this operation now"),
+            Err(store::Error::LeaseLost { .. }) => tracing::warn!("another worker has this operation now"),
             // Whatever was not recorded is found again when the lease has run out.
             Err(error) => tracing::warn!(%error, "the operation is left until its lease ends"),
         }
@@ -176,6 +177,11 @@ impl Drive<'_> {
             }
             match self.round(operation).await? {
                 Round::Left => return Ok(()),
+                Round::Over(ending, reason) => {
+                    tracing::info!(?ending, reason, "the operation is over");
+                    self.shop.hint.notify_one();
+                    return Ok(());
+                }
                 Round::On(next) => operation = *next,
                 Round::Later(next, after) => {
                     tokio::select! {
@@ -249,7 +255,7 @@ impl Drive<'_> {
         fault::point(label(Phase::Effect));
         let error = match outcome {
             Ok(Ok(change)) => {
-                metrics::step(operation.kind, step.name(), "ok");
+                metrics::step(operation.kind, step.name(), StepOutcome::Done);
                 return Ok(change);
             }
             Ok(Err(error)) => error,
@@ -260,12 +266,12 @@ impl Drive<'_> {
         match error {
             StepError::Store(error) => Err(error),
             StepError::Fatal(fault) => {
-                metrics::step(operation.kind, step.name(), "failed");
+                metrics::step(operation.kind, step.name(), StepOutcome::Failed);
                 tracing::warn!(step = step.name(), %fault, "the step failed");
                 Ok(plan.failed(scene, fault))
             }
             StepError::Retry { reason, after } => {
-                metrics::step(operation.kind, step.name(), "retried");
+                metrics::step(operation.kind, step.name(), StepOutcome::Retry);
                 if step.bounded() && self.past_deadline(operation).await? {
                     tracing::warn!(step = step.name(), reason, "the step is given up at its deadline");
                     return Ok(plan.failed(scene, Fault::Internal(format!("Gave up: {reason}"))));
@@ -315,10 +321,10 @@ impl Drive<'_> {
     ) -> Result<Round, store::Error> {
         let bay = Bay { uuid: operation.bay, ..Bay::default() };
         let change = match operation.kind {
-            crate::operation::record::Kind::BayDelete => Change::done().reply(crate::operation::step::Answer::Null),
-            crate::operation::record::Kind::BayCreate | crate::operation::record::Kind::BayUpdate => {
+            Kind::BayDelete => Change::done().reply(Answer::Null),
+            Kind::BayCreate | Kind::BayUpdate => {
                 let fault = Fault::BayNotFound(operation.bay.to_string());
-                Change::failed(fault.to_string()).reply(crate::operation::step::Answer::Fault(fault))
+                Change::failed(fault.to_string()).reply(Answer::Fault(fault))
             }
         };
         self.record(operation, progress, &bay, change, next).await

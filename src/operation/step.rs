@@ -15,8 +15,8 @@ use crate::notify::Outcome;
 use crate::openstack::{Cloud, Credentials, Trustee};
 use crate::operation::keeper::Held;
 use crate::operation::progress::Progress;
-use crate::operation::record::{Operation, State};
-use crate::store::{self, Store};
+use crate::operation::record::Operation;
+use crate::store::{self, Ending, Store};
 
 /// One step of an operation.
 #[async_trait]
@@ -128,7 +128,7 @@ pub enum Next {
     /// This step once more, after a while.
     Again(Duration),
     /// The operation is over; the reason is kept for a failed one.
-    End(State, Option<String>),
+    End(Ending, Option<String>),
 }
 
 /// What becomes of the bay's row.
@@ -166,11 +166,11 @@ impl Change {
     }
 
     pub fn done() -> Self {
-        Self { erase_token: true, ..Self::to(Next::End(State::Done, None)) }
+        Self { erase_token: true, ..Self::to(Next::End(Ending::Done, None)) }
     }
 
     pub fn failed(reason: impl Into<String>) -> Self {
-        Self { erase_token: true, ..Self::to(Next::End(State::Failed, Some(reason.into()))) }
+        Self { erase_token: true, ..Self::to(Next::End(Ending::Failed, Some(reason.into()))) }
     }
 
     pub fn save(mut self, bay: Bay) -> Self {

@@ -12,15 +12,16 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 use tracing::Instrument;
 
-use crate::amqp::{Delivery, Disposition, Handler, Message};
+use crate::amqp::{Delivery, Disposition, Handler};
 use crate::error::Fault;
 use crate::operation::fault;
-use crate::operation::record::{Outgoing, ReplyTo};
+use crate::operation::outbox::messages;
+use crate::operation::record::ReplyTo;
 use crate::operation::runner::{Workshop, reply};
 use crate::rpc::endpoints::METHODS;
 use crate::rpc::arguments;
-use crate::rpc::method::{Action, Call, CallError, Method, Write, Written};
-use crate::store::{self, Scope};
+use crate::rpc::method::{self, Action, Call, CallError, Method, Write, Written};
+use crate::store;
 use crate::telemetry::metrics::{self, Outcome, Reject};
 
 /// The version of every method: Magnum never declared another.
@@ -67,7 +68,7 @@ impl Dispatcher {
             let attempts = self.shop.store.count_attempt(hash).await?;
             if attempts > self.settings.max_attempts {
                 tracing::error!(hash, attempts, "a message that came back again and again is set aside");
-                metrics::reject(Reject::TooManyAttempts);
+                metrics::reject(Reject::TooManyDeliveries);
                 return Ok(Disposition::Reject);
             }
         }
@@ -115,15 +116,8 @@ impl Dispatcher {
     async fn serve(&self, request: &Request) -> Result<Served, CallError> {
         let method = find(request)?;
         arguments::check(method.name(), method.arguments(), &request.args)?;
-        let scope = Scope::of(&request.context);
+        let scope = method::scope(&request.context);
         let call = Call { request, shop: &self.shop, settings: &self.settings, scope };
-        // A repeat is answered as before, even where it would be refused by now.
-        if let Some(key) = request.dedupe_key()
-            && method.writes()
-            && self.repeat(key).await?
-        {
-            return Ok(Served::Recorded);
-        }
         match method.run(&call).await {
             Ok(Action::Answer(value)) => Ok(Served::Answered(value)),
             Ok(Action::Write(write)) => self.write(request, &*write).await,
@@ -134,19 +128,6 @@ impl Dispatcher {
             }
             Err(error) => Err(error),
         }
-    }
-
-    /// Whether this message was recorded before; its reply, if there is one yet, is sent once more.
-    async fn repeat(&self, key: &str) -> Result<bool, store::Error> {
-        let Some(seen) = self.shop.store.seen(key).await? else { return Ok(false) };
-        tracing::info!("the message was recorded before");
-        if let Some(reply) = seen.reply {
-            let mut tx = self.shop.store.begin().await?;
-            tx.enqueue(&reply, Some(&self.shop.owner)).await?;
-            tx.commit().await?;
-            self.shop.outbox_hint.notify_one();
-        }
-        Ok(true)
     }
 
     async fn write(&self, request: &Request, write: &dyn Write) -> Result<Served, CallError> {
@@ -183,9 +164,16 @@ impl Dispatcher {
         let mut tx = self.shop.store.begin().await?;
         let key = request.dedupe_key();
         if let Some(key) = key
-            && tx.record_message(key).await?.is_some()
+            && let Some(seen) = tx.record_message(key).await?
         {
-            // Another worker was faster (a fanout, a redelivery): its reply is the reply.
+            // A redelivery, or a fanout that another worker recorded first: the first reply is the reply, even where
+            // the same request would be refused by now.
+            tracing::info!("the message was recorded before");
+            if let Some(reply) = &seen.reply {
+                tx.enqueue(reply, Some(&self.shop.owner)).await?;
+                tx.commit().await?;
+                self.shop.outbox_hint.notify_one();
+            }
             return Ok(());
         }
         let outcome = match write {
@@ -214,7 +202,7 @@ impl Dispatcher {
         let Some(address) = request.reply_address() else { return Ok(Disposition::Ack) };
         let to = ReplyTo { address, object_version: None, at_end: false };
         let reply = reply(&to, &outcome, self.shop.missing_queue_timeout);
-        if let Err(error) = self.shop.publisher.publish_in_order(messages(&reply)).await {
+        if let Err(error) = self.shop.publisher.publish_in_order(&messages(&reply)).await {
             tracing::info!(%error, queue = reply.routing_key, "the reply waits in the outbox");
             let mut tx = self.shop.store.begin().await?;
             tx.enqueue(&reply, None).await?;
@@ -222,10 +210,6 @@ impl Dispatcher {
         }
         Ok(Disposition::Ack)
     }
-}
-
-fn messages(outgoing: &Outgoing) -> Vec<Message> {
-    outgoing.bodies.iter().map(|body| Message::outgoing(outgoing, body.clone())).collect()
 }
 
 /// The method that a request names, as oslo.messaging's dispatcher finds it.
@@ -258,5 +242,9 @@ impl Handler for Dispatcher {
                 Disposition::Retry
             }
         }
+    }
+
+    async fn is_ready(&self) -> bool {
+        self.shop.store.ping().await.is_ok()
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use mesos_conductor_proto::codec::Map;
+use mesos_conductor_proto::context::RequestContext;
 use mesos_conductor_proto::message::Request;
 use serde_json::Value;
 
@@ -63,6 +64,18 @@ pub(crate) enum CallError {
 impl From<mesos_conductor_proto::object::ObjectError> for CallError {
     fn from(error: mesos_conductor_proto::object::ObjectError) -> Self {
         Self::Fault(error.into())
+    }
+}
+
+/// Whose rows a caller sees (reference: Magnum's tenancy rule of the bay era).
+pub(crate) fn scope(context: &RequestContext) -> Scope {
+    if context.is_admin() && context.all_tenants() {
+        return Scope::All;
+    }
+    match context.project_id() {
+        Some(project) => Scope::Project(project.to_owned()),
+        // Without either nothing is seen: no row has an empty owner.
+        None => Scope::User(context.user_id().unwrap_or_default().to_owned()),
     }
 }
 

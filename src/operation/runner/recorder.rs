@@ -14,7 +14,7 @@ use crate::operation::keeper::Held;
 use crate::operation::progress::Progress;
 use crate::operation::record::{Operation, Outgoing, Purpose, ReplyTo};
 use crate::operation::step::{Answer, BayChange, Change, Next};
-use crate::store::{self, Key, Scope, Transaction, Wake};
+use crate::store::{self, Key, Scope, Transaction, Visibility, Wake};
 
 pub(super) struct Recorder<'a> {
     pub(super) shop: &'a Workshop,
@@ -74,12 +74,10 @@ impl Recorder<'_> {
     ) -> Result<Round, store::Error> {
         let lease = &self.held.lease;
         let step = match to {
-            Next::End(state, reason) => {
-                tx.finish(lease, &operation, state, reason.as_deref()).await?;
+            Next::End(ending, reason) => {
                 // A delete that waited for this end is due now.
-                self.shop.hint.notify_one();
-                tracing::info!(state = state.as_str(), reason, "the operation is over");
-                return Ok(Round::Left);
+                tx.finish(lease, ending, reason.as_deref()).await?;
+                return Ok(Round::Over(ending, reason));
             }
             Next::Again(after) => {
                 // Long waits hold nothing (I9), but a caller who is kept waiting is kept informed by one worker.
@@ -115,10 +113,11 @@ impl Recorder<'_> {
             self.answer(tx, &to, key.as_deref(), answer, bay).await?;
         }
         for (to, key) in tx.take_waiters(operation.uuid).await? {
-            if ending || !to.at_end {
-                self.answer(tx, &to, key.as_deref(), answer, bay).await?;
-            } else {
-                tx.add_waiter(operation.uuid, &to, key.as_deref()).await?;
+            match to {
+                Some(to) if ending || !to.at_end => {
+                    self.answer(tx, &to, key.as_deref(), answer, bay).await?;
+                }
+                to => tx.add_waiter(operation.uuid, to.as_ref(), key.as_deref()).await?,
             }
         }
         Ok(())
@@ -152,7 +151,7 @@ impl Recorder<'_> {
         bay: &Bay,
     ) -> Result<Result<Value, Failure>, store::Error> {
         let model = match bay.model_id.as_deref().and_then(|id| Uuid::parse_str(id).ok()) {
-            Some(uuid) => tx.model(&Scope::All, Key::Uuid(uuid)).await?,
+            Some(uuid) => tx.model(&Scope::All, Visibility::OwnOnly, Key::Uuid(uuid)).await?,
             None => None,
         };
         // The row as the transaction has it, with its new `updated_at`.

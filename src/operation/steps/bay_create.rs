@@ -9,7 +9,7 @@ use crate::openstack::{self, Credentials, Error, NewStack};
 use crate::operation::progress::Progress;
 use crate::operation::step::{Answer, Change, Plan, Scene, Step, StepError, with_status};
 use crate::operation::steps::stack::{self, Action};
-use crate::store::{Key, Scope};
+use crate::store::{Key, Scope, Visibility};
 
 pub struct BayCreate;
 
@@ -172,7 +172,7 @@ async fn new_stack(scene: &Scene<'_>) -> Result<NewStack, StepError> {
     let uuid = ident.parse().map_err(|_| StepError::Fatal(Fault::BayModelNotFound(ident.clone())))?;
     let model = scene
         .store
-        .model(&Scope::All, Key::Uuid(uuid))
+        .model(&Scope::All, Visibility::OwnOnly, Key::Uuid(uuid))
         .await?
         .ok_or_else(|| StepError::Fatal(Fault::BayModelNotFound(ident)))?;
     let template = scene.templates.ubuntu();

@@ -42,7 +42,7 @@ impl Step for DeleteStack {
                 match scene.cloud.stack_delete(&credentials, id, scene.budget()).await {
                     Ok(_) => break,
                     // The trust was deleted behind our back: the next means may still serve.
-                    Err(error) if error.is_unauthorized() => {}
+                    Err(error) if is_shut_out(&error) => {}
                     Err(error) => return Err(refused(&error)),
                 }
             }
@@ -60,6 +60,11 @@ fn means(scene: &Scene<'_>) -> Vec<Credentials> {
     }
     means.extend(scene.caller());
     means
+}
+
+/// A trust that is gone, a trustor who lost its role: somebody else may still be let in.
+fn is_shut_out(error: &Error) -> bool {
+    error.is_unauthorized() || error.is_forbidden()
 }
 
 fn refused(error: &Error) -> StepError {
@@ -102,7 +107,7 @@ async fn look(scene: &Scene<'_>, id: &str) -> Result<Option<openstack::Stack>, S
     for credentials in means(scene) {
         match scene.cloud.stack_show(&credentials, id, Outputs::Skip, scene.budget()).await {
             Ok(stack) => return Ok(stack),
-            Err(error) if error.is_unauthorized() => reason = error.to_string(),
+            Err(error) if is_shut_out(&error) => reason = error.to_string(),
             Err(error) => {
                 return Err(StepError::Retry { reason: error.to_string(), after: error.retry_after() });
             }

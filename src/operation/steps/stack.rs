@@ -143,7 +143,7 @@ pub(super) fn has_wanted_nodes(stack: &Stack, bay: &Bay) -> bool {
 }
 
 fn node_count(stack: &Stack) -> Option<i64> {
-    stack.parameters.get(parameters::NUMBER_OF_SLAVES)?.parse().ok()
+    stack.parameters.get("number_of_slaves")?.parse().ok()
 }
 
 /// The stack knows best how many nodes there are.

@@ -18,7 +18,7 @@ use crate::operation::runner::Workshop;
 use crate::operation::steps;
 use crate::rpc::arguments::{self, Argument, optional, required};
 use crate::rpc::method::{Action, Call, CallError, Method, Write, Written};
-use crate::store::{self, Key, Scope, Transaction};
+use crate::store::{self, Key, Scope, Transaction, Visibility};
 
 mod password;
 
@@ -76,7 +76,7 @@ fn no_token() -> Fault {
 async fn find_model(call: &Call<'_>, ident: &str) -> Result<BayModel, CallError> {
     let not_found = || Fault::BayModelNotFound(ident.to_owned());
     let uuid = Uuid::parse_str(ident).map_err(|_| not_found())?;
-    Ok(call.shop.store.model(&call.scope, Key::Uuid(uuid)).await?.ok_or_else(not_found)?)
+    Ok(call.shop.store.model(&call.scope, Visibility::OrPublic, Key::Uuid(uuid)).await?.ok_or_else(not_found)?)
 }
 
 /// The bay as asked for: of the object only what a caller may choose is taken (I7), the owner is the context's (I6).
@@ -116,9 +116,9 @@ impl Write for CreateBay {
         // The model may have gone since it was read.
         let model = self.bay.model_id.clone().unwrap_or_default();
         let uuid = Uuid::parse_str(&model).map_err(|_| Fault::BayModelNotFound(model.clone()))?;
-        tx.model(&Scope::All, Key::Uuid(uuid)).await?.ok_or(Fault::BayModelNotFound(model))?;
+        tx.model(&Scope::All, Visibility::OwnOnly, Key::Uuid(uuid)).await?.ok_or(Fault::BayModelNotFound(model))?;
         match tx.insert_bay(&self.bay).await {
-            Err(store::Error::Duplicate { .. }) => {
+            Err(store::Error::Duplicate) => {
                 return Err(Fault::BayAlreadyExists(self.bay.uuid.to_string()).into());
             }
             other => other?,
@@ -182,7 +182,7 @@ impl Write for UpdateBay {
         let wanted = self.node_count.or(bay.node_count);
         if wanted == bay.node_count {
             let model = match bay.model_id.as_deref().and_then(|id| Uuid::parse_str(id).ok()) {
-                Some(uuid) => tx.model(&Scope::All, Key::Uuid(uuid)).await?,
+                Some(uuid) => tx.model(&Scope::All, Visibility::OwnOnly, Key::Uuid(uuid)).await?,
                 None => None,
             };
             let version = objects::version_or_latest(objects::BAY, self.command.object_version.as_deref())?;
@@ -285,7 +285,7 @@ impl DeleteBay {
         if accepted && !reply_to.at_end {
             return Ok(Written::Answer(Value::Null));
         }
-        tx.add_waiter(active.uuid, reply_to, self.command.key.as_deref()).await?;
+        tx.add_waiter(active.uuid, Some(reply_to), self.command.key.as_deref()).await?;
         if let Some(key) = &self.command.key {
             tx.attach_operation(key, active.uuid).await?;
         }

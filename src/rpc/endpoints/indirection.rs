@@ -12,7 +12,7 @@ use crate::error::Fault;
 use crate::objects;
 use crate::rpc::arguments::{self, Argument, bind, required};
 use crate::rpc::method::{Action, Call, CallError, Method, Write, Written};
-use crate::store::{self, BayFilter, Key, Page, Scope, Transaction};
+use crate::store::{self, BayFilter, Key, Page, Scope, Transaction, Visibility};
 
 /// A method of an object's class: a read.
 pub(super) struct ObjectClassAction;
@@ -79,7 +79,7 @@ impl Read<'_> {
             }
             "list" => {
                 let asked = self.bound(&["limit", "marker", "sort_key", "sort_dir", "filters"])?;
-                let page = page(&asked, objects::BAY, bay_column)?;
+                let page = page(&asked, objects::BAY)?;
                 let bays = store.bays(scope, &filter(&asked)?, &page).await.map_err(sorted)?;
                 let mut primitives = Vec::with_capacity(bays.len());
                 for bay in &bays {
@@ -99,7 +99,7 @@ impl Read<'_> {
     /// The bay with the model it was made from, whoever owns that.
     async fn bay_primitive(&self, bay: &Bay) -> Result<Value, CallError> {
         let model = match bay.model_id.as_deref().and_then(|id| Uuid::parse_str(id).ok()) {
-            Some(uuid) => self.call.shop.store.model(&Scope::All, Key::Uuid(uuid)).await?,
+            Some(uuid) => self.call.shop.store.model(&Scope::All, Visibility::OwnOnly, Key::Uuid(uuid)).await?,
             None => None,
         };
         Ok(objects::bay_primitive(bay, model.as_ref(), self.version)?)
@@ -111,14 +111,14 @@ impl Read<'_> {
             "get_by_uuid" => {
                 let ident = self.ident("uuid")?;
                 let found = match Uuid::parse_str(&ident) {
-                    Ok(uuid) => store.model(scope, Key::Uuid(uuid)).await?,
+                    Ok(uuid) => store.model(scope, Visibility::OrPublic, Key::Uuid(uuid)).await?,
                     Err(_) => None,
                 };
                 self.one_model(found, ident)
             }
             "get_by_name" => {
                 let name = self.ident("name")?;
-                let mut found = store.models_named(scope, &name).await?;
+                let mut found = store.models_named(scope, Visibility::OrPublic, &name).await?;
                 let first = found.pop();
                 if !found.is_empty() {
                     return Err(several("baymodels", "baymodel"));
@@ -127,8 +127,8 @@ impl Read<'_> {
             }
             "list" => {
                 let asked = self.bound(&["limit", "marker", "sort_key", "sort_dir"])?;
-                let page = page(&asked, objects::BAY_MODEL, str::to_owned)?;
-                let models = store.models(scope, &page).await.map_err(sorted)?;
+                let page = page(&asked, objects::BAY_MODEL)?;
+                let models = store.models(scope, Visibility::OrPublic, &page).await.map_err(sorted)?;
                 let primitives = models.iter().map(|model| objects::model_primitive(model, self.version));
                 Ok(Value::Array(primitives.collect::<Result<_, _>>()?))
             }
@@ -180,11 +180,14 @@ fn sorted(error: store::Error) -> CallError {
             "The sort_key value \"{key}\" is an invalid field for sorting"
         ))
         .into(),
+        store::Error::Marker(uuid) => {
+            Fault::InvalidParameterValue(format!("The marker {uuid} could not be found.")).into()
+        }
         other => other.into(),
     }
 }
 
-fn page(asked: &Map, object: &'static str, column: impl Fn(&str) -> String) -> Result<Page, CallError> {
+fn page(asked: &Map, object: &'static str) -> Result<Page, CallError> {
     let marker = match asked.get("marker") {
         None | Some(Value::Null) => None,
         // The whole object, as the API read it before.
@@ -197,19 +200,9 @@ fn page(asked: &Map, object: &'static str, column: impl Fn(&str) -> String) -> R
         }
     };
     let limit = arguments::integer(asked, "limit")?.and_then(|limit| u32::try_from(limit).ok());
-    let sort_key = arguments::text(asked, "sort_key")?.unwrap_or("id");
+    let sort_key = arguments::text(asked, "sort_key")?.map(str::to_owned);
     let descending = arguments::text(asked, "sort_dir")?.is_some_and(|dir| dir.eq_ignore_ascii_case("desc"));
-    Ok(Page { limit, marker, sort_key: column(sort_key), descending })
-}
-
-/// Names of a bay's fields in the era of bays, as the tables call them.
-fn bay_column(field: &str) -> String {
-    match field {
-        "baymodel_id" => "cluster_template_id",
-        "bay_create_timeout" => "create_timeout",
-        other => other,
-    }
-    .to_owned()
+    Ok(Page { limit, marker, sort_key: sort_key, descending })
 }
 
 fn filter(asked: &Map) -> Result<BayFilter, Fault> {
@@ -228,7 +221,7 @@ fn filter(asked: &Map) -> Result<BayFilter, Fault> {
         let listed = statuses.as_array().cloned().unwrap_or_else(|| vec![statuses.clone()]);
         // A status that no bay can have selects nothing by itself.
         let known = listed.iter().filter_map(|status| status.as_str()?.parse::<Status>().ok());
-        filter.statuses = Some(known.collect());
+        filter.status = known.collect();
     }
     Ok(filter)
 }
@@ -295,12 +288,12 @@ struct CreateModel {
 impl Write for CreateModel {
     async fn apply(&self, tx: &mut Transaction) -> Result<Written, CallError> {
         let id = match tx.insert_model(&self.model).await {
-            Err(store::Error::Duplicate { .. }) => {
+            Err(store::Error::Duplicate) => {
                 return Err(Fault::BayModelAlreadyExists(self.model.uuid.to_string()).into());
             }
             other => other?,
         };
-        let stored = tx.model(&Scope::All, Key::Id(id)).await?;
+        let stored = tx.model(&Scope::All, Visibility::OwnOnly, Key::Id(id)).await?;
         let stored = stored.ok_or_else(|| store::Error::corrupt("a bay model just inserted"))?;
         let after = objects::model_primitive(&stored, self.object.version())?;
         Ok(Written::Answer(updates(&self.object, &after)))
@@ -328,11 +321,8 @@ impl Write for DestroyModel {
     async fn apply(&self, tx: &mut Transaction) -> Result<Written, CallError> {
         let not_found = || Fault::BayModelNotFound(self.ident.clone());
         let uuid = Uuid::parse_str(&self.ident).map_err(|_| not_found())?;
-        let model = tx.model(&self.scope, Key::Uuid(uuid)).await?.ok_or_else(not_found)?;
         // Seeing a public model is not owning it.
-        if !self.scope.owns(model.project_id.as_deref(), model.user_id.as_deref()) {
-            return Err(not_found().into());
-        }
+        let model = tx.model(&self.scope, Visibility::OwnOnly, Key::Uuid(uuid)).await?.ok_or_else(not_found)?;
         if tx.model_in_use(uuid).await? {
             return Err(Fault::BayModelReferenced(self.ident.clone()).into());
         }
