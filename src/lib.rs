@@ -1,7 +1,9 @@
 //! `mesos-conductor`: a conductor for Mesos bays.
 
+pub mod amqp;
 pub mod app;
 pub mod bay;
+pub mod client;
 pub mod config;
 pub mod error;
 pub mod notify;
@@ -10,5 +12,5 @@ pub mod openstack;
 pub mod operation;
 pub mod rpc;
 mod shutdown;
-pub mod telemetry;
 pub mod store;
+pub mod telemetry;
