@@ -65,7 +65,8 @@ mod tests {
     use super::*;
 
     fn catalog() -> Catalog {
-        let endpoint = |interface, region, url| json!({"interface": interface, "region": region, "region_id": region, "url": url});
+        let endpoint =
+            |face, region, url| json!({"interface": face, "region": region, "region_id": region, "url": url});
         let endpoints = [
             endpoint("internal", "RegionOne", "http://heat.internal/v1/p1"),
             endpoint("public", "RegionOne", "http://heat.one/v1/p1"),

@@ -221,7 +221,8 @@ impl State {
             "GET /v3/auth/tokens" => (200, seen.subject.clone(), json!("caller")),
             other => return Reply::Page(418, format!("the script has no answer to {other}")),
         };
-        let endpoint = |interface, region, url| json!({"interface": interface, "region": region, "region_id": region, "url": url});
+        let endpoint =
+            |face, region, url| json!({"interface": face, "region": region, "region_id": region, "url": url});
         let heat = format!("http://{}/heat/v1/p1", seen.host);
         let mut body = json!({
             "expires_at": (OffsetDateTime::now_utc() + self.lifetime).format(&Rfc3339).unwrap(),
