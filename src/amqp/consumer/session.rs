@@ -107,7 +107,7 @@ impl Session {
                     self.wind_down(None).await;
                     return Ended::Stopped(self);
                 }
-                _ = paused.wait_for(|paused| *paused) => {
+                _ = async { paused.wait_for(|paused| *paused).await.is_ok() } => {
                     self.wind_down(None).await;
                     return Ended::Paused;
                 }
