@@ -1,6 +1,8 @@
 //! A world per test: its own sandbox cloud, database, exchange and topic; workers in it are real processes.
 
+#[path = "support/database.rs"]
 pub mod database;
+#[path = "support/worker.rs"]
 pub mod worker;
 
 use std::time::Duration;
