@@ -30,7 +30,10 @@ fn main() {
             trials.push(trial(*kind, beside));
         }
     }
-    libtest_mimic::run(&Arguments::from_args(), trials).exit();
+    let mut arguments = Arguments::from_args();
+    // Most of a test's time is waiting for a lease to run out.
+    arguments.test_threads = arguments.test_threads.or(Some(8));
+    libtest_mimic::run(&arguments, trials).exit();
 }
 
 fn trial(kind: Kind, point: &str) -> Trial {
