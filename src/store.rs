@@ -111,8 +111,7 @@ impl Store {
 
     /// Milliseconds of the database's clock, the only clock that leases, deadlines and ages are measured by.
     pub async fn now_ms(&self) -> Result<i64, Error> {
-        let row = (&mut &*self).row("SELECT {now_ms} AS now_ms", params![]).await?;
-        row.ok_or_else(|| Error::corrupt("the clock"))?.int("now_ms")
+        clock(&mut &*self).await
     }
 
     /// Begins a transaction. On SQLite it waits for its turn to write: never begin one while holding another.
@@ -179,3 +178,16 @@ impl Read for &Store {
 fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX / 4)
 }
+/// The database's clock, read within or outside a transaction.
+async fn clock(db: &mut impl driver::Read) -> Result<i64, Error> {
+    let row = db.row("SELECT {now_ms} AS now_ms", params![]).await?;
+    row.ok_or_else(|| Error::corrupt("the clock"))?.int("now_ms")
+}
+
+impl Transaction {
+    /// As [`Store::now_ms`].
+    pub async fn now_ms(&mut self) -> Result<i64, Error> {
+        clock(self).await
+    }
+}
+
