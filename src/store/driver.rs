@@ -252,6 +252,11 @@ impl Transaction {
         self.rows(&format!("{sql} {{for_update}}"), params).await.map(drop)
     }
 
+    /// Makes sure that nothing of this is committed.
+    pub(crate) fn spoil(&mut self) {
+        self.broken = true;
+    }
+
     fn is_mysql(&self) -> bool {
         matches!(self.inner, Inner::MySql(_))
     }

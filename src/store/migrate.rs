@@ -45,7 +45,13 @@ impl Store {
         let migrator = self.migrator();
         let _writer = self.writer().await?;
         match &self.pool {
-            Pool::Sqlite(pool) => run(&migrator, &mut *pool.acquire().await?).await,
+            Pool::Sqlite(pool) => {
+                // SQLite has no lock for migrators: the transaction that writes first is one.
+                let mut tx = pool.begin_with("BEGIN IMMEDIATE").await?;
+                let result = run(&migrator, &mut *tx).await;
+                tx.commit().await?;
+                result
+            }
             Pool::Postgres(pool) => run(&migrator, &mut *pool.acquire().await?).await,
             Pool::MySql(pool) => {
                 let mut connection = pool.acquire().await?;

@@ -228,10 +228,12 @@ impl Transaction {
     }
 
     async fn fenced(&mut self, lease: &Lease, sql: &str, params: Vec<Param>) -> Result<(), Error> {
-        if self.execute(sql, params).await? == 0 {
-            return Err(Error::LeaseLost { operation: lease.operation });
+        if self.execute(sql, params).await? > 0 {
+            return Ok(());
         }
-        Ok(())
+        // Whatever else the transaction wrote, it wrote without the right to.
+        self.spoil();
+        Err(Error::LeaseLost { operation: lease.operation })
     }
 }
 

@@ -1,0 +1,4 @@
+//! The integration tests: one binary, one module per part, each named after what it proves.
+
+#[cfg(test)]
+mod store;
