@@ -1,4 +1,6 @@
 //! The integration tests: one binary, one module per part, each named after what it proves.
 
+#[cfg(test)]
 mod amqp;
-mod support;
+#[cfg(test)]
+mod store;

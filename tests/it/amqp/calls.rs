@@ -7,7 +7,7 @@ use mesos_conductor_proto::{codec::Encoding, context::RequestContext};
 use serde_json::{Value, json};
 use tokio::{task::JoinSet, time::Instant};
 
-use crate::support::broker::{Running, args, broker, client, eventually, options};
+use super::broker::{Running, args, broker, client, eventually, options};
 
 #[tokio::test]
 async fn a_call_returns_what_the_method_returned() {

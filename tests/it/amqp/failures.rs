@@ -17,7 +17,7 @@ use mesos_conductor::{
 use serde_json::json;
 use tokio::{net::TcpListener, time::Instant};
 
-use crate::support::broker::{Inspector, Proxy, Running, args, broker, client, eventually, options};
+use super::broker::{Inspector, Proxy, Running, args, broker, client, eventually, options};
 
 #[tokio::test]
 async fn server_and_client_come_back_after_every_cut() {

@@ -18,7 +18,7 @@ use serde_json::json;
 use tokio::{task::JoinSet, time::timeout};
 use uuid::Uuid;
 
-use crate::support::broker::{Inspector, PATIENCE, Proxy, broker, eventually};
+use super::broker::{Inspector, PATIENCE, Proxy, broker, eventually};
 
 fn to_queue(name: &str) -> Message {
     Message {

@@ -5,7 +5,7 @@ use std::{sync::atomic::Ordering, time::Duration};
 use mesos_conductor::amqp::{Health, settings::Broker};
 use serde_json::json;
 
-use crate::support::broker::{Inspector, Proxy, Running, args, broker, client, eventually, options};
+use super::broker::{Inspector, Proxy, Running, args, broker, client, eventually, options};
 
 #[tokio::test]
 async fn a_delivery_is_acknowledged_only_after_its_handler_has_returned() {

@@ -19,7 +19,7 @@ use serde_json::json;
 use tempfile::TempDir;
 use tokio_rustls::TlsAcceptor;
 
-use crate::support::broker::{Proxy, Running, address, args, broker, client, options};
+use super::broker::{Proxy, Running, address, args, broker, client, options};
 
 /// A certificate authority with files for us, and a proxy that shows a certificate of it.
 struct Stage {

@@ -1,0 +1,119 @@
+//! The sections about the worker itself.
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use secrecy::SecretString;
+
+use crate::config::{
+    kind::LogFormat,
+    option::{
+        address, boolean, choice, duration, duration_from, integer, list, path, pattern, section, text, url,
+    },
+};
+
+/// `rabbit` is oslo.messaging's name; the others are its aliases.
+pub(crate) const TRANSPORT_SCHEMES: &[&str] = &["rabbit", "kombu", "amqp", "amqps"];
+pub(crate) const DATABASE_SCHEMES: &[&str] = &["sqlite", "postgresql", "postgres", "mysql", "mariadb"];
+
+section! {
+    /// What every OpenStack service has: its name, its broker, its paths.
+    "DEFAULT" => DefaultSettings {
+        /// The name of this machine in notifications and in magnum_service. Unset: the machine's host name.
+        host: Option<String> = text("");
+        /// The RabbitMQ hosts: rabbit://user:password@host:5672,user:password@host2:5672/vhost
+        /// Options of [oslo_messaging_rabbit] may follow as ?name=value and win over the file.
+        transport_url: SecretString = url("rabbit://", TRANSPORT_SCHEMES).secret();
+        /// The topic exchange on which magnum-api sends its calls.
+        control_exchange: String = text("magnum");
+        /// How long the command line waits for a reply.
+        rpc_response_timeout: Duration = duration_from("60", Duration::from_secs(1));
+        /// How many messages are handled at the same time; also the prefetch count.
+        executor_thread_pool_size: u16 = integer("64", 1, 10_000)
+            .also(&[("DEFAULT", "rpc_thread_pool_size")]);
+        /// Whether the worker answers oslo_rpc_server_ping.
+        rpc_ping_enabled: bool = boolean("false");
+        /// Logs at DEBUG.
+        debug: bool = boolean("false");
+        /// The directory of what the worker keeps on disk: the embedded database and its key.
+        state_path: PathBuf = path("/var/lib/mesos-conductor");
+        /// The groups of characters in the passwords of trustees; each password has one of every group.
+        password_symbols: Vec<String> =
+            list("23456789,ABCDEFGHJKLMNPQRSTUVWXYZ,abcdefghijkmnopqrstuvwxyz");
+        /// Whether periodic work (looking at stacks, cleaning up) runs in this worker.
+        periodic_enable: bool = boolean("true");
+        /// The longest wait between two rounds of periodic work.
+        periodic_interval_max: Duration = duration_from("60", Duration::from_secs(1));
+        /// The most bytes read from a URL.
+        max_manifest_size: u64 = integer("524288", 1, i64::MAX);
+    }
+}
+
+section! {
+    /// The worker. Only `topic` is Magnum's; all others are mesos-conductor's own.
+    "conductor" => ConductorSettings {
+        /// The queue from which calls are taken.
+        topic: String = text("magnum-conductor");
+        /// How long a worker may hold an operation without renewing its hold. A crashed worker's operations
+        /// are taken over after this time.
+        operation_lease: Duration = duration_from("10s", Duration::from_secs(2));
+        /// After how long an operation that has not ended is failed. Unset: only Heat's timeout ends it.
+        operation_deadline: Option<Duration> = duration_from("", Duration::from_secs(1));
+        /// How often the stacks of running operations are looked at when no notification comes.
+        poll_interval: Duration = duration_from("5s", Duration::from_millis(10));
+        /// How often a step is tried before its operation fails. Waiting for a stack is not a try.
+        max_attempts: u32 = integer("20", 1, 1_000_000);
+        /// How often a message may be delivered again before it is set aside.
+        max_deliveries: u32 = integer("5", 1, 1_000_000);
+        /// Which queues a caller may name in notify_queue.
+        reply_queue_pattern: String = pattern("^reply_");
+        /// The largest message body that is decoded, in bytes.
+        max_message_size: usize = integer("16777216", 1024, 1_073_741_824);
+        /// How long the keys of handled messages and their replies are kept.
+        retention: Duration = duration_from("24h", Duration::from_secs(60));
+        /// How long an orderly stop waits for what is being handled.
+        drain_timeout: Duration = duration("30s");
+        /// The keys for secrets in the database: base64 of 32 bytes. The first one encrypts, all decrypt.
+        /// Make one with: mesos-conductor config keygen
+        encryption_key: Vec<SecretString> = list("").secret();
+        /// A file with such keys, one a line. Unset with SQLite: made beside the database on the first run.
+        encryption_key_file: Option<PathBuf> = path("");
+        /// A directory with Heat templates that replace the embedded ones.
+        heat_template_dir: Option<PathBuf> = path("");
+        /// How long a connection to an OpenStack service may take.
+        http_connect_timeout: Duration = duration_from("5s", Duration::from_millis(10));
+        /// How long a request to an OpenStack service may take; never longer than the lease that remains.
+        http_timeout: Duration = duration_from("30s", Duration::from_millis(10));
+    }
+}
+
+section! {
+    /// Logs, metrics and health. This section is mesos-conductor's own.
+    "telemetry" => TelemetrySettings {
+        /// Where /livez, /readyz and /metrics are served. Port 0 takes a free one, which is logged.
+        health_listen: SocketAddr = address("127.0.0.1:9517");
+        /// How log lines are written to standard error.
+        log_format: LogFormat = choice("text", LogFormat::CHOICES);
+        /// Which lines are written, as in RUST_LOG: info,mesos_conductor=debug. Unset: info, or debug when
+        /// [DEFAULT] debug is set.
+        log_filter: Option<String> = text("");
+    }
+}
+
+section! {
+    /// The database: Magnum's own tables with ours beside them.
+    "database" => DatabaseSettings {
+        /// A SQLAlchemy URL: sqlite:////path, postgresql://user:password@host/name,
+        /// mysql+pymysql://user:password@host/name. SQLite serves one worker.
+        connection: SecretString = url("sqlite:///$state_path/mesos-conductor.sqlite", DATABASE_SCHEMES)
+            .also(&[("DEFAULT", "sql_connection"), ("DATABASE", "sql_connection"), ("sql", "connection")])
+            .secret();
+        /// The most connections of this worker.
+        max_pool_size: u32 = integer("10", 1, 10_000)
+            .also(&[("DEFAULT", "sql_max_pool_size"), ("DATABASE", "sql_max_pool_size")]);
+        /// How long to wait for a connection of the pool.
+        pool_timeout: Duration = duration_from("30", Duration::from_millis(10));
+        /// After how long a connection is replaced.
+        connection_recycle_time: Duration = duration_from("3600", Duration::from_secs(1))
+            .also(&[("database", "idle_timeout"), ("DEFAULT", "sql_idle_timeout")]);
+    }
+}

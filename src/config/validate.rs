@@ -1,0 +1,254 @@
+//! What no single option can know: whether the options fit together.
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use secrecy::{ExposeSecret, SecretString};
+
+use super::{Effective, Settings, faults::Fault};
+
+/// Every misfit between options.
+pub(crate) fn validate(settings: &Settings, effective: &Effective) -> Vec<Fault> {
+    let mut check = Check { settings, effective, faults: Vec::new() };
+    check.names();
+    check.keys();
+    check.service_user();
+    check.trust();
+    check.broker();
+    check.times();
+    check.faults
+}
+
+struct Check<'a> {
+    settings: &'a Settings,
+    effective: &'a Effective,
+    faults: Vec<Fault>,
+}
+
+impl Check<'_> {
+    fn fault(
+        &mut self,
+        (section, name): (&str, &str),
+        problem: impl Into<String>,
+        remedy: impl Into<String>,
+    ) {
+        let entry = self.effective.entry(section, name);
+        self.faults.push(Fault {
+            origin: entry.origin.clone(),
+            option: Some(entry.option.label()),
+            problem: problem.into(),
+            remedy: remedy.into(),
+        });
+    }
+
+    /// The broker limits names to 255 bytes, and the fanout queue adds to the topic.
+    fn names(&mut self) {
+        let settings = self.settings;
+        for (option, name) in [
+            (("conductor", "topic"), &settings.conductor.topic),
+            (("DEFAULT", "control_exchange"), &settings.default.control_exchange),
+        ] {
+            let blank = name.chars().any(|c| c.is_whitespace() || c.is_control());
+            if name.is_empty() || name.len() > 200 || blank {
+                self.fault(
+                    option,
+                    format!("{name:?} is not a name of 1 to 200 characters without blanks"),
+                    "use the same name as magnum-api does",
+                );
+            }
+        }
+        if settings.default.password_symbols.iter().all(String::is_empty) {
+            self.fault(
+                ("DEFAULT", "password_symbols"),
+                "no characters are left to make passwords of",
+                "name at least one group of characters",
+            );
+        }
+    }
+
+    fn keys(&mut self) {
+        let conductor = &self.settings.conductor;
+        let option = ("conductor", "encryption_key");
+        for (index, key) in conductor.encryption_key.iter().enumerate() {
+            if !is_key(key) {
+                self.fault(
+                    option,
+                    format!("key {} is not base64 of 32 bytes", index + 1),
+                    "make one with: mesos-conductor config keygen",
+                );
+            }
+        }
+        let none = conductor.encryption_key.is_empty() && conductor.encryption_key_file.is_none();
+        if none && !self.settings.database.is_embedded() {
+            self.fault(
+                option,
+                "secrets in this database need a key, and none is given",
+                "make one with `mesos-conductor config keygen` and give it to every worker, here or in \
+                 encryption_key_file",
+            );
+        }
+        if !conductor.encryption_key.is_empty() && conductor.encryption_key_file.is_some() {
+            self.fault(
+                ("conductor", "encryption_key_file"),
+                "keys are also given by encryption_key",
+                "keep them in one place",
+            );
+        }
+    }
+
+    fn service_user(&mut self) {
+        let auth = &self.settings.keystone_auth;
+        if let Some(section) = &auth.auth_section
+            && !["keystone_auth", "keystone_authtoken"].contains(&section.as_str())
+        {
+            self.fault(
+                ("keystone_auth", "auth_section"),
+                format!("the section {section:?} is not read"),
+                "use keystone_authtoken, or write the options into [keystone_auth]",
+            );
+        }
+        for (section, plugin) in [
+            ("keystone_auth", &auth.auth_type),
+            ("keystone_authtoken", &self.settings.keystone_authtoken.auth_type),
+        ] {
+            if let Some(plugin) = plugin
+                && !["password", "v3password"].contains(&plugin.as_str())
+            {
+                self.fault(
+                    (section, "auth_type"),
+                    format!("the plugin {plugin:?} is not supported"),
+                    "use password",
+                );
+            }
+        }
+        self.service_user_is_whole();
+        self.pairs();
+    }
+
+    fn service_user_is_whole(&mut self) {
+        let Some(user) = self.settings.service_user() else { return };
+        let section = user.section;
+        let missing = [
+            ("auth_url", user.auth_url.is_some()),
+            ("password", user.password.is_some()),
+            ("project_name", user.project_id.is_some() || user.project_name.is_some()),
+        ];
+        for (option, given) in missing {
+            if !given {
+                self.fault(
+                    (section, option),
+                    "is missing, though a service user is named",
+                    format!("set it in [{section}]"),
+                );
+            }
+        }
+    }
+
+    /// A certificate without its key, or the other way round.
+    fn pairs(&mut self) {
+        let settings = self.settings;
+        let (auth, token) = (&settings.keystone_auth, &settings.keystone_authtoken);
+        let (heat, rabbit) = (&settings.heat_client, &settings.oslo_messaging_rabbit);
+        for (section, (cert, certificate), (key, its_key)) in [
+            ("keystone_auth", ("certfile", &auth.certfile), ("keyfile", &auth.keyfile)),
+            ("keystone_authtoken", ("certfile", &token.certfile), ("keyfile", &token.keyfile)),
+            ("heat_client", ("cert_file", &heat.cert_file), ("key_file", &heat.key_file)),
+            (
+                "oslo_messaging_rabbit",
+                ("ssl_cert_file", &rabbit.ssl_cert_file),
+                ("ssl_key_file", &rabbit.ssl_key_file),
+            ),
+        ] {
+            let (lone, missing) = match (certificate, its_key) {
+                (Some(_), None) => (cert, key),
+                (None, Some(_)) => (key, cert),
+                (Some(_), Some(_)) | (None, None) => continue,
+            };
+            let remedy = format!("set both {cert} and {key}, or neither");
+            self.fault((section, missing), format!("is missing, though {lone} is given"), remedy);
+        }
+    }
+
+    fn trust(&mut self) {
+        let trust = &self.settings.trust;
+        let parts = [
+            (
+                "trustee_domain_id",
+                "trustee_domain_name",
+                trust.trustee_domain_id.is_some() || trust.trustee_domain_name.is_some(),
+            ),
+            (
+                "trustee_domain_admin_id",
+                "trustee_domain_admin_name",
+                trust.trustee_domain_admin_id.is_some() || trust.trustee_domain_admin_name.is_some(),
+            ),
+            (
+                "trustee_domain_admin_password",
+                "trustee_domain_admin_password",
+                trust.trustee_domain_admin_password.is_some(),
+            ),
+        ];
+        if parts.iter().all(|(_, _, given)| !given) {
+            return;
+        }
+        for (option, or, given) in parts {
+            if !given {
+                let which = if option == or { option.to_owned() } else { format!("{option} or {or}") };
+                self.fault(
+                    ("trust", option),
+                    "is missing, though other options of [trust] are given",
+                    format!("set {which}; a trustee needs its domain, an administrator and a password"),
+                );
+            }
+        }
+    }
+
+    fn broker(&mut self) {
+        let rabbit = &self.settings.oslo_messaging_rabbit;
+        let section = "oslo_messaging_rabbit";
+        if rabbit.rabbit_quorum_queue && rabbit.rabbit_ha_queues {
+            self.fault(
+                (section, "rabbit_ha_queues"),
+                "mirrored and quorum queues exclude each other",
+                "set it as magnum-api has it; use rabbit_quorum_queue alone on brokers since 3.8",
+            );
+        }
+        if rabbit.rabbit_stream_fanout && !rabbit.rabbit_transient_quorum_queue {
+            self.fault(
+                (section, "rabbit_stream_fanout"),
+                "needs rabbit_transient_quorum_queue",
+                "set rabbit_transient_quorum_queue = true as well",
+            );
+        }
+        if rabbit.rabbit_stream_fanout && rabbit.rabbit_qos_prefetch_count == 0 {
+            self.fault(
+                (section, "rabbit_qos_prefetch_count"),
+                "a stream needs a prefetch count",
+                "set it to at least 1, or rabbit_stream_fanout = false",
+            );
+        }
+    }
+
+    fn times(&mut self) {
+        let conductor = &self.settings.conductor;
+        if conductor.http_connect_timeout > conductor.http_timeout {
+            self.fault(
+                ("conductor", "http_connect_timeout"),
+                "is longer than http_timeout, which includes it",
+                "make it shorter",
+            );
+        }
+        if let Some(deadline) = conductor.operation_deadline
+            && deadline <= conductor.operation_lease
+        {
+            self.fault(
+                ("conductor", "operation_deadline"),
+                "is not longer than operation_lease",
+                "an operation that changes hands once would fail: make it longer",
+            );
+        }
+    }
+}
+
+/// A key is the base64 of 32 bytes.
+pub(crate) fn is_key(key: &SecretString) -> bool {
+    STANDARD.decode(key.expose_secret().trim()).is_ok_and(|bytes| bytes.len() == 32)
+}

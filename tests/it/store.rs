@@ -1,0 +1,107 @@
+//! The store's conformance suite: the same tests on every database.
+//!
+//! SQLite always runs. PostgreSQL and MySQL run where `CONDUCTOR_TEST_POSTGRES_URL` and `CONDUCTOR_TEST_MYSQL_URL`
+//! name a server; each test makes a database of its own there and drops it afterwards.
+
+pub(crate) mod database;
+
+mod bays;
+mod leases;
+mod lists;
+mod messages;
+mod models;
+mod operations;
+mod outbox;
+mod schema;
+
+macro_rules! on {
+    ($name:ident = $backend:ident, $($module:ident: $($test:ident),+;)+) => {
+        mod $name {
+            use mesos_conductor::store::Backend;
+
+            $($(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $test() {
+                    super::database::with(Backend::$backend, super::$module::$test).await;
+                }
+            )+)+
+        }
+    };
+}
+
+macro_rules! conformance {
+    ($($module:ident: $($test:ident),+ $(,)?;)+) => {
+        on! { sqlite = Sqlite, $($module: $($test),+;)+ }
+        on! { postgres = Postgres, $($module: $($test),+;)+ }
+        on! { mysql = MySql, $($module: $($test),+;)+ }
+    };
+}
+
+conformance! {
+    schema:
+        migrating_twice_changes_nothing,
+        two_migrations_at_once_do_no_harm,
+        a_database_of_magnum_keeps_its_rows,
+        a_migration_that_was_cut_off_is_run_again_on_mysql,
+        the_clock_is_the_clock_of_the_world,
+        a_stranger_database_is_reported_by_its_true_cause,
+        a_deadlock_is_retryable,
+        waiting_for_a_stopped_worker_ends,
+        a_transaction_is_run_again_while_it_gives_way,
+        nothing_of_a_dropped_transaction_stays,
+        gauges_count_what_waits;
+    messages:
+        a_repeat_is_seen_with_its_operation_and_reply,
+        of_many_at_once_one_is_new,
+        the_second_is_new_when_the_first_is_undone,
+        deliveries_of_a_body_are_counted,
+        only_what_is_old_and_done_is_purged;
+    models:
+        a_model_reads_back_as_written,
+        a_duplicate_leaves_the_transaction_usable,
+        tenants_see_their_own_models_and_public_ones,
+        a_model_is_in_use_while_a_bay_names_it,
+        a_value_that_does_not_fit_is_the_requests_fault;
+    bays:
+        a_bay_reads_back_as_written,
+        an_update_keeps_other_node_groups_and_labels,
+        an_update_makes_missing_node_groups,
+        node_groups_take_from_the_model_what_the_bay_does_not_say,
+        a_deleted_bay_leaves_no_node_group,
+        a_clear_password_is_read_and_sealed_at_the_next_write;
+    lists:
+        filters_select_by_equality,
+        names_are_told_apart_by_case,
+        tenants_see_their_own_bays,
+        pages_neither_skip_nor_repeat,
+        null_sorts_before_every_value,
+        an_unknown_sort_key_is_refused,
+        a_marker_must_be_visible;
+    leases:
+        only_one_worker_claims,
+        an_operation_is_due_again_when_its_lease_ends,
+        a_stale_lease_writes_nothing,
+        an_expired_lease_writes_nothing_even_if_nobody_took_it,
+        a_renewed_lease_lives_on,
+        a_released_operation_is_due_at_once,
+        the_next_due_moment_covers_held_leases,
+        waking_makes_an_operation_due;
+    operations:
+        an_operation_reads_back_as_written,
+        progress_is_written_under_the_lease,
+        secrets_are_sealed_and_erased_at_the_end,
+        a_busy_bay_names_its_operation,
+        a_successor_begins_when_its_predecessor_ends,
+        only_one_successor_is_accepted,
+        a_successor_of_an_ended_operation_begins_at_once,
+        no_successor_is_forgotten_in_a_race_with_the_end,
+        a_superseded_operation_is_looked_at_soon,
+        a_delete_and_a_running_operation_do_not_deadlock,
+        waiters_are_taken_once_and_in_order;
+    outbox:
+        a_claimed_message_is_nobody_elses,
+        a_message_is_offered_again_when_its_claim_ends,
+        its_writer_has_a_message_first,
+        a_routing_key_keeps_its_order,
+        two_workers_never_take_the_same_message;
+}
