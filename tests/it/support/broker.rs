@@ -5,7 +5,7 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc, Mutex, Once,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -225,6 +225,8 @@ pub(crate) struct Script {
     pub(crate) gate: Semaphore,
     /// Nothing can be recorded.
     pub(crate) down: AtomicBool,
+    /// How often it was asked whether anything can be.
+    pub(crate) asked: AtomicUsize,
 }
 
 impl Script {
@@ -234,6 +236,7 @@ impl Script {
             seen: Mutex::default(),
             gate: Semaphore::new(0),
             down: AtomicBool::new(false),
+            asked: AtomicUsize::new(0),
         })
     }
 
@@ -315,6 +318,7 @@ impl Handler for Script {
     }
 
     async fn is_ready(&self) -> bool {
+        self.asked.fetch_add(1, Ordering::Relaxed);
         !self.down.load(Ordering::Relaxed)
     }
 }
@@ -371,8 +375,5 @@ pub(crate) fn options() -> CallOptions {
 }
 
 pub(crate) fn args(value: Value) -> mesos_conductor_proto::codec::Map {
-    match value {
-        Value::Object(map) => map,
-        other => panic!("arguments are an object, not {other}"),
-    }
+    value.as_object().expect("arguments are an object").clone()
 }
