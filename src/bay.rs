@@ -1,5 +1,7 @@
 //! The domain: bays, bay models and their statuses. Pure: no I/O, no clock, nothing above it is imported.
 
 pub mod model;
+pub mod parameters;
+pub mod template;
 
 pub use model::{Bay, BayModel, Labels, Status};

@@ -119,7 +119,7 @@ fn run(cli: Cli, output: &mut Output) -> Result<(), Error> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Error::Runtime)?;
     runtime.block_on(async {
         match command {
-            Command::Serve => serve::run(&global, output).await,
+            Command::Serve => serve::run(&global).await,
             Command::Call(command) => command.run(&global, output).await,
             Command::Bay(command) => command.run(&global, output).await,
             Command::BayModel(command) => command.run(&global, output).await,

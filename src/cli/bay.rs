@@ -120,7 +120,9 @@ impl Command {
         };
         let context = identity.owner_context().await?;
         let conductor = conductor::connect(global, context.clone()).await?;
-        self.run_on(&conductor, &context, output).await
+        let outcome = self.run_on(&conductor, &context, output).await;
+        conductor.close().await;
+        outcome
     }
 
     pub(super) async fn run_on(

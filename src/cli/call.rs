@@ -47,7 +47,9 @@ impl Call {
         let context = self.identity.context().await?;
         let options = conductor::Options { timeout: self.timeout, server: self.server.clone() };
         let conductor = conductor::connect_with(global, context, options).await?;
-        self.run_on(&conductor, output).await
+        let outcome = self.run_on(&conductor, output).await;
+        conductor.close().await;
+        outcome
     }
 
     pub(super) async fn run_on(

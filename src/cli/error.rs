@@ -1,6 +1,6 @@
 //! Why a command failed, and with which exit code.
 
-use std::io;
+use std::{io, time::Duration};
 
 use mesos_conductor_proto::failure::Failure;
 
@@ -26,8 +26,8 @@ pub(super) enum Error {
     /// The conductor answered with a failure.
     #[error("the conductor says: {}: {}", .0.class, .0.message)]
     Failure(Box<Failure>),
-    #[error("no answer came within {0} s; the conductor may still do what it was asked")]
-    TimedOut(u64),
+    #[error("no answer to {method} came within {waited:.1?}; the conductor may still do what it was asked")]
+    TimedOut { method: String, waited: Duration },
     #[error("the conductor cannot be reached: {0}")]
     Unreachable(String),
     #[error("the answer makes no sense: {0}")]
@@ -50,7 +50,7 @@ impl Error {
             Self::Unreachable(_) => 69,
             Self::Runtime(_) | Self::Garbage(_) | Self::Worker(_) => 70,
             Self::Output(_) => 74,
-            Self::TimedOut(_) => 75,
+            Self::TimedOut { .. } => 75,
             Self::Identity(_) => 77,
             Self::Config(_) | Self::Key(_) | Self::Telemetry(_) => 78,
         }
@@ -58,7 +58,7 @@ impl Error {
 
     /// Whether asking again may help: the broker or the workers were away for a moment.
     pub(super) fn is_passing(&self) -> bool {
-        matches!(self, Self::TimedOut(_) | Self::Unreachable(_))
+        matches!(self, Self::TimedOut { .. } | Self::Unreachable(_))
     }
 
     /// The conductor knows no such bay (or it belongs to somebody else).

@@ -1,9 +1,9 @@
 //! `serve`: the worker.
 
-use super::{Global, error::Error, output::Output};
-use crate::{config, telemetry};
+use super::{Global, error::Error};
+use crate::{app, config, telemetry};
 
-pub(super) async fn run(global: &Global, _output: &mut Output) -> Result<(), Error> {
+pub(super) async fn run(global: &Global) -> Result<(), Error> {
     // Faults are told on standard error by the caller: there is no logging before there are settings.
     let loaded = config::load(&global.sources())?;
     let settings = loaded.settings;
@@ -15,5 +15,5 @@ pub(super) async fn run(global: &Global, _output: &mut Output) -> Result<(), Err
             tracing::debug!("{warning}");
         }
     }
-    Ok(())
+    Ok(app::serve(settings).await?)
 }

@@ -5,6 +5,7 @@ use mesos_conductor_proto::notification::Notification;
 use serde_json::{Value, json};
 
 use super::{Global, error::Error, output::Output};
+use crate::{app, client::NotificationListener};
 
 #[derive(Debug, Args)]
 pub(super) struct Watch {
@@ -20,9 +21,39 @@ pub(super) struct Watch {
 }
 
 impl Watch {
-    pub(super) async fn run(self, global: &Global, _output: &mut Output) -> Result<(), Error> {
-        let _settings = global.client_configuration()?.settings;
-        Err(Error::Unreachable("not connected".to_owned()))
+    pub(super) async fn run(self, global: &Global, output: &mut Output) -> Result<(), Error> {
+        let mut settings = global.client_configuration()?.settings;
+        // Notifications may have a broker of their own.
+        if let Some(url) = settings.oslo_messaging_notifications.transport_url.take() {
+            settings.default.transport_url = url;
+        }
+        let topics = match &self.topics[..] {
+            [] => &settings.oslo_messaging_notifications.topics,
+            topics => topics,
+        };
+        let topics: Vec<_> = topics.iter().map(String::as_str).collect();
+        let listener = NotificationListener::open(&app::broker(&settings)?, &topics).await;
+        let mut listener = listener.map_err(|error| Error::Unreachable(error.to_string()))?;
+        output.note(&format!("listening to {}", topics.join(", ")));
+        let interrupted = tokio::signal::ctrl_c();
+        let outcome = tokio::select! {
+            outcome = self.follow(&mut listener, output) => outcome,
+            _ = interrupted => Ok(()),
+        };
+        listener.close().await;
+        outcome
+    }
+
+    async fn follow(&self, listener: &mut NotificationListener, output: &mut Output) -> Result<(), Error> {
+        let mut shown = 0;
+        while self.count.is_none_or(|count| shown < count) {
+            let notification = listener.next().await;
+            if self.wants(&notification) {
+                print(&notification, output)?;
+                shown += 1;
+            }
+        }
+        Ok(())
     }
 
     /// Whether this notification is one to show.

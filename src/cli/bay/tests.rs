@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use super::*;
 use crate::cli::{
     self,
@@ -102,7 +104,8 @@ async fn a_create_that_fails_says_why() {
 
 #[tokio::test(start_paused = true)]
 async fn waiting_survives_a_worker_that_restarts_but_not_one_that_stays_away() {
-    let silence = || Err(Error::TimedOut(60));
+    let silence =
+        || Err(Error::TimedOut { method: "object_class_action".to_owned(), waited: Duration::ZERO });
     let mut answers = vec![Ok(model()), Ok(bay("CREATE_IN_PROGRESS", None))];
     answers.extend([silence(), silence(), Ok(bay("CREATE_IN_PROGRESS", None)), silence()]);
     answers.push(Ok(bay("CREATE_COMPLETE", None)));

@@ -1,0 +1,27 @@
+# Every target sets up what it needs; see scripts/ for how.
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint fmt services-up services-down clean-services
+
+help: ## say what there is
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: ## bring up a RabbitMQ and a stand-in cloud, build a bay, scale it, delete it
+	@scripts/demo.sh $(ARGS)
+
+test: ## bring up RabbitMQ, PostgreSQL and MariaDB and run every test (ARGS='...' goes to cargo test)
+	@scripts/test.sh $(ARGS)
+
+lint: ## check format, clippy, documentation, scripts and docker-compose.yml
+	@scripts/lint.sh
+
+fmt: ## format the Rust code
+	@cargo fmt --all
+
+services-up: ## start the servers that the tests use: eval "$(scripts/services.sh env)" names them
+	@scripts/services.sh up
+
+services-down: ## end them; their data stays in target/services
+	@scripts/services.sh down
+
+clean-services: ## end them and remove their data
+	@scripts/services.sh clean

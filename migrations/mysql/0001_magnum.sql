@@ -1,0 +1,160 @@
+-- Magnum's own tables in the shape they have from Xena to Zed, for a database that has none.
+-- On a database of Magnum's they exist already and stay as they are.
+-- MySQL commits each statement by itself: every one must bear being run twice.
+
+CREATE TABLE IF NOT EXISTS cluster (
+    created_at DATETIME,
+    updated_at DATETIME,
+    id INT NOT NULL AUTO_INCREMENT PRIMARY KEY,
+    uuid VARCHAR(36),
+    name VARCHAR(255),
+    cluster_template_id VARCHAR(255),
+    api_address VARCHAR(255),
+    stack_id VARCHAR(255),
+    project_id VARCHAR(255),
+    user_id VARCHAR(255),
+    status VARCHAR(20),
+    discovery_url VARCHAR(255),
+    status_reason TEXT,
+    ca_cert_ref VARCHAR(512),
+    magnum_cert_ref VARCHAR(512),
+    create_timeout INT,
+    trust_id VARCHAR(255),
+    trustee_username VARCHAR(255),
+    trustee_user_id VARCHAR(255),
+    trustee_password VARCHAR(255),
+    coe_version VARCHAR(255),
+    container_version VARCHAR(255),
+    keypair VARCHAR(255),
+    docker_volume_size INT,
+    labels TEXT,
+    master_flavor_id VARCHAR(255),
+    flavor_id VARCHAR(255),
+    health_status VARCHAR(20),
+    health_status_reason TEXT,
+    fixed_network VARCHAR(255),
+    fixed_subnet VARCHAR(255),
+    floating_ip_enabled TINYINT(1),
+    master_lb_enabled TINYINT(1),
+    etcd_ca_cert_ref VARCHAR(512),
+    front_proxy_ca_cert_ref VARCHAR(512),
+    CONSTRAINT uniq_bay0uuid UNIQUE (uuid)
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
+
+CREATE TABLE IF NOT EXISTS cluster_template (
+    created_at DATETIME,
+    updated_at DATETIME,
+    id INT NOT NULL AUTO_INCREMENT PRIMARY KEY,
+    uuid VARCHAR(36),
+    name VARCHAR(255),
+    flavor_id VARCHAR(255),
+    keypair_id VARCHAR(255),
+    image_id VARCHAR(255),
+    external_network_id VARCHAR(255),
+    dns_nameserver VARCHAR(255),
+    apiserver_port INT,
+    project_id VARCHAR(255),
+    user_id VARCHAR(255),
+    docker_volume_size INT,
+    fixed_network VARCHAR(255),
+    master_flavor_id VARCHAR(255),
+    cluster_distro VARCHAR(255),
+    coe VARCHAR(255),
+    http_proxy VARCHAR(255),
+    https_proxy VARCHAR(255),
+    no_proxy VARCHAR(255),
+    registry_enabled TINYINT(1),
+    network_driver VARCHAR(255),
+    labels TEXT,
+    tls_disabled TINYINT(1),
+    public TINYINT(1),
+    server_type VARCHAR(255) DEFAULT 'vm',
+    volume_driver VARCHAR(255),
+    insecure_registry VARCHAR(255),
+    docker_storage_driver VARCHAR(512),
+    master_lb_enabled TINYINT(1),
+    fixed_subnet VARCHAR(255),
+    floating_ip_enabled TINYINT(1),
+    hidden TINYINT(1),
+    tags VARCHAR(255),
+    CONSTRAINT uniq_baymodel0uuid UNIQUE (uuid)
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
+
+CREATE TABLE IF NOT EXISTS federation (
+    created_at DATETIME,
+    updated_at DATETIME,
+    id INT NOT NULL AUTO_INCREMENT PRIMARY KEY,
+    project_id VARCHAR(255),
+    uuid VARCHAR(36),
+    name VARCHAR(255),
+    hostcluster_id VARCHAR(255),
+    member_ids TEXT,
+    status VARCHAR(20),
+    status_reason TEXT,
+    properties TEXT,
+    CONSTRAINT uniq_federation0uuid UNIQUE (uuid)
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
+
+CREATE TABLE IF NOT EXISTS magnum_service (
+    created_at DATETIME,
+    updated_at DATETIME,
+    id INT NOT NULL AUTO_INCREMENT PRIMARY KEY,
+    report_count INT NOT NULL,
+    host VARCHAR(255),
+    `binary` VARCHAR(255),
+    disabled TINYINT(1),
+    disabled_reason VARCHAR(255),
+    last_seen_up DATETIME,
+    forced_down TINYINT(1),
+    CONSTRAINT uniq_magnum_service0host0binary UNIQUE (host, `binary`)
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
+
+CREATE TABLE IF NOT EXISTS nodegroup (
+    created_at DATETIME,
+    updated_at DATETIME,
+    id INT NOT NULL AUTO_INCREMENT PRIMARY KEY,
+    uuid VARCHAR(36) NOT NULL,
+    name VARCHAR(255) NOT NULL,
+    cluster_id VARCHAR(255) NOT NULL,
+    project_id VARCHAR(255) NOT NULL,
+    docker_volume_size INT,
+    labels TEXT,
+    flavor_id VARCHAR(255),
+    image_id VARCHAR(255),
+    node_addresses TEXT,
+    node_count INT,
+    max_node_count INT,
+    min_node_count INT,
+    role VARCHAR(255),
+    is_default TINYINT(1),
+    stack_id VARCHAR(255),
+    status VARCHAR(20),
+    status_reason TEXT,
+    version VARCHAR(20),
+    CONSTRAINT uniq_nodegroup0uuid UNIQUE (uuid),
+    CONSTRAINT uniq_nodegroup0cluster_id0name UNIQUE (cluster_id, name)
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
+
+CREATE TABLE IF NOT EXISTS quotas (
+    id INT NOT NULL AUTO_INCREMENT PRIMARY KEY,
+    created_at DATETIME,
+    updated_at DATETIME,
+    project_id VARCHAR(255),
+    resource VARCHAR(255),
+    hard_limit INT NOT NULL,
+    CONSTRAINT uniq_quotas0project_id0resource UNIQUE (project_id, resource)
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
+
+CREATE TABLE IF NOT EXISTS x509keypair (
+    id INT NOT NULL AUTO_INCREMENT PRIMARY KEY,
+    created_at DATETIME,
+    updated_at DATETIME,
+    uuid VARCHAR(36),
+    certificate TEXT,
+    private_key TEXT,
+    project_id VARCHAR(255),
+    user_id VARCHAR(255),
+    intermediates TEXT,
+    private_key_passphrase TEXT,
+    CONSTRAINT uniq_x509keypair0uuid UNIQUE (uuid)
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;

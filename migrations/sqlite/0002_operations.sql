@@ -1,0 +1,74 @@
+-- What Magnum has no place for: durable operations, the outbox, and what was seen of each message.
+-- Times are milliseconds of the database's clock.
+
+CREATE TABLE IF NOT EXISTS operation (
+    uuid VARCHAR(36) NOT NULL,
+    kind VARCHAR(32) NOT NULL,
+    bay_uuid VARCHAR(36) NOT NULL,
+    state VARCHAR(16) NOT NULL,
+    step VARCHAR(64) NOT NULL,
+    attempts INTEGER NOT NULL,
+    superseded BOOLEAN NOT NULL,
+    request_id TEXT,
+    message_key VARCHAR(128),
+    progress TEXT,
+    token TEXT,
+    reply_to TEXT,
+    reason TEXT,
+    run_at INTEGER NOT NULL,
+    lease_owner VARCHAR(255),
+    lease_until INTEGER NOT NULL,
+    fence INTEGER NOT NULL,
+    after_operation VARCHAR(36),
+    deadline_ms INTEGER,
+    created_ms INTEGER NOT NULL,
+    finished_ms INTEGER,
+    PRIMARY KEY (uuid),
+    CONSTRAINT uniq_operation0after_operation UNIQUE (after_operation)
+);
+CREATE INDEX IF NOT EXISTS ix_operation_state_run_at ON operation (state, run_at);
+CREATE INDEX IF NOT EXISTS ix_operation_finished_ms ON operation (finished_ms);
+
+CREATE TABLE IF NOT EXISTS active_operation (
+    bay_uuid VARCHAR(36) NOT NULL,
+    operation_uuid VARCHAR(36) NOT NULL,
+    PRIMARY KEY (bay_uuid),
+    CONSTRAINT uniq_active_operation0operation_uuid UNIQUE (operation_uuid)
+);
+
+CREATE TABLE IF NOT EXISTS operation_waiter (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    operation_uuid VARCHAR(36) NOT NULL,
+    reply_to TEXT,
+    message_key VARCHAR(128)
+);
+CREATE INDEX IF NOT EXISTS ix_operation_waiter_operation_uuid ON operation_waiter (operation_uuid);
+
+CREATE TABLE IF NOT EXISTS message (
+    message_key VARCHAR(128) NOT NULL,
+    operation_uuid VARCHAR(36),
+    reply TEXT,
+    created_ms INTEGER NOT NULL,
+    PRIMARY KEY (message_key)
+);
+CREATE INDEX IF NOT EXISTS ix_message_created_ms ON message (created_ms);
+
+CREATE TABLE IF NOT EXISTS outbox (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    purpose VARCHAR(16) NOT NULL,
+    routing_key VARCHAR(255) NOT NULL,
+    message TEXT NOT NULL,
+    attempts INTEGER NOT NULL,
+    claimed_by VARCHAR(255),
+    claimed_until INTEGER NOT NULL,
+    created_ms INTEGER NOT NULL
+);
+CREATE INDEX IF NOT EXISTS ix_outbox_routing_key_id ON outbox (routing_key, id);
+
+CREATE TABLE IF NOT EXISTS delivery_attempt (
+    body_hash VARCHAR(64) NOT NULL,
+    attempts INTEGER NOT NULL,
+    last_ms INTEGER NOT NULL,
+    PRIMARY KEY (body_hash)
+);
+CREATE INDEX IF NOT EXISTS ix_delivery_attempt_last_ms ON delivery_attempt (last_ms);

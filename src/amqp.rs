@@ -1,0 +1,23 @@
+//! The broker, used the way oslo.messaging uses `RabbitMQ`.
+//!
+//! A [`Server`] takes requests from the queues of a topic and acknowledges each one only after its
+//! [`Handler`] has returned; a [`Publisher`] sends messages and returns when the broker has confirmed them.
+//! Each keeps a connection of its own and rebuilds the whole session when it is lost, over the hosts of
+//! [`settings::Broker`]: nothing of lapin shows outside of this module.
+
+mod backoff;
+mod connection;
+mod consumer;
+mod publisher;
+pub mod settings;
+mod tls;
+mod topology;
+mod transport_url;
+
+pub use connection::ConnectError;
+pub(crate) use connection::{Connector, Link};
+pub use consumer::{Delivery, Disposition, Handler, Health, Routing, Server, ServerStats};
+pub use publisher::{Message, PublishError, Publisher};
+pub use tls::TlsError;
+pub(crate) use topology::{Declarer, Queue};
+pub use transport_url::UrlError;

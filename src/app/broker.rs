@@ -1,0 +1,105 @@
+//! The broker's settings, from `[DEFAULT]`, `[conductor]` and `[oslo_messaging_rabbit]`.
+
+use anyhow::Context as _;
+use secrecy::ExposeSecret;
+use uuid::Uuid;
+
+use crate::amqp::settings::{Broker, Failover, LoginMethod, QueueFlags, Tls, TransientNames};
+use crate::config::{self, FailoverStrategy, Settings};
+
+/// What the connections to RabbitMQ are made from.
+pub fn broker(settings: &Settings) -> anyhow::Result<Broker> {
+    let rabbit = &settings.oslo_messaging_rabbit;
+    let url = Broker::parse_transport_url(settings.default.transport_url.expose_secret())
+        .context("[DEFAULT] transport_url")?;
+    let prefetch = match rabbit.rabbit_qos_prefetch_count {
+        0 => settings.default.executor_thread_pool_size,
+        count => count,
+    };
+    Ok(Broker {
+        hosts: url.hosts,
+        vhost: url.vhost,
+        tls: rabbit.ssl.then(|| Tls {
+            ca_file: rabbit.ssl_ca_file.clone(),
+            cert_file: rabbit.ssl_cert_file.clone(),
+            key_file: rabbit.ssl_key_file.clone(),
+        }),
+        login_method: login_method(rabbit.rabbit_login_method),
+        heartbeat: rabbit.heartbeat_timeout_threshold,
+        retry_interval: rabbit.rabbit_retry_interval,
+        retry_backoff: rabbit.rabbit_retry_backoff,
+        interval_max: rabbit.rabbit_interval_max,
+        reconnect_delay: rabbit.kombu_reconnect_delay,
+        reconnect_splay: rabbit.kombu_reconnect_splay,
+        failover: match rabbit.kombu_failover_strategy {
+            FailoverStrategy::RoundRobin => Failover::RoundRobin,
+            FailoverStrategy::Shuffle => Failover::Shuffle,
+        },
+        exchange: settings.default.control_exchange.clone(),
+        topic: settings.conductor.topic.clone(),
+        server: server_id(),
+        queues: queues(settings),
+        prefetch,
+        missing_queue_timeout: rabbit.kombu_missing_consumer_retry_timeout,
+        drain_timeout: settings.conductor.drain_timeout,
+        ..Broker::default()
+    })
+}
+
+fn queues(settings: &Settings) -> QueueFlags {
+    let rabbit = &settings.oslo_messaging_rabbit;
+    let ttl = rabbit.rabbit_transient_queues_ttl;
+    QueueFlags {
+        durable: rabbit.amqp_durable_queues,
+        auto_delete: rabbit.amqp_auto_delete,
+        quorum: rabbit.rabbit_quorum_queue,
+        quorum_delivery_limit: rabbit.rabbit_quorum_delivery_limit,
+        quorum_max_memory_length: rabbit.rabbit_quorum_max_memory_length,
+        quorum_max_memory_bytes: rabbit.rabbit_quorum_max_memory_bytes,
+        mirrored: rabbit.rabbit_ha_queues,
+        transient_quorum: rabbit.rabbit_transient_quorum_queue,
+        stream_fanout: rabbit.rabbit_stream_fanout,
+        transient_ttl: (!ttl.is_zero()).then_some(ttl),
+        cancel_on_failover: rabbit.enable_cancel_on_failover,
+        queue_names: if rabbit.use_queue_manager {
+            TransientNames::Managed {
+                host: rabbit.hostname.clone().unwrap_or_else(|| super::host_name(settings)),
+                process: rabbit.processname.clone(),
+            }
+        } else {
+            TransientNames::Random
+        },
+    }
+}
+
+fn login_method(method: config::LoginMethod) -> LoginMethod {
+    match method {
+        config::LoginMethod::Plain => LoginMethod::Plain,
+        config::LoginMethod::Amqplain => LoginMethod::AmqPlain,
+        config::LoginMethod::External => LoginMethod::External,
+        config::LoginMethod::RabbitCrDemo => LoginMethod::RabbitCrDemo,
+    }
+}
+
+/// The server's name in its own queue: twelve characters at random, as Magnum's conductors have.
+fn server_id() -> String {
+    const LETTERS: &[u8] = b"abcdefghijklmnopqrstuvwxyz234567";
+    Uuid::new_v4()
+        .as_bytes()
+        .iter()
+        .take(12)
+        .map(|byte| char::from(LETTERS[usize::from(*byte) % LETTERS.len()]))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_server_id_has_magnums_alphabet() {
+        let id = server_id();
+        assert_eq!(id.len(), 12);
+        assert!(id.chars().all(|c| c.is_ascii_lowercase() || ('2'..='7').contains(&c)));
+    }
+}

@@ -1,0 +1,137 @@
+//! The cloud's settings, from `[keystone_auth]`, `[keystone_authtoken]`, `[trust]` and `[heat_client]`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+
+use crate::config::Settings;
+use crate::openstack::http::Observer;
+use crate::openstack::settings::{
+    DomainRef, EndpointSettings, Limits, PasswordAuth, ProjectRef, Tls, TrustSettings, UserRef,
+};
+use crate::openstack::{self, OpenStack};
+use crate::telemetry::metrics::{self, Answer, Service};
+
+pub(super) fn open(settings: &Settings) -> anyhow::Result<OpenStack> {
+    let auth = &settings.keystone_auth;
+    let token = &settings.keystone_authtoken;
+    let heat = &settings.heat_client;
+    let cloud = openstack::Settings {
+        auth_url: first(&[&auth.auth_url, &token.auth_url, &token.www_authenticate_uri, &token.identity_uri]),
+        identity_tls: Tls {
+            ca_file: auth.cafile.clone().or_else(|| token.cafile.clone()),
+            cert_file: auth.certfile.clone().or_else(|| token.certfile.clone()),
+            key_file: auth.keyfile.clone().or_else(|| token.keyfile.clone()),
+            insecure: auth.insecure || token.insecure,
+        },
+        service: service_user(settings)?,
+        trust: trust(settings),
+        heat: EndpointSettings {
+            region_name: heat.region_name.clone(),
+            interface: heat.endpoint_type.parse().context("[heat_client] endpoint_type")?,
+            tls: Tls {
+                ca_file: heat.ca_file.clone(),
+                cert_file: heat.cert_file.clone(),
+                key_file: heat.key_file.clone(),
+                insecure: heat.insecure,
+            },
+        },
+        limits: Limits {
+            connect_timeout: settings.conductor.http_connect_timeout,
+            timeout: settings.conductor.http_timeout,
+            ..Limits::default()
+        },
+    };
+    Ok(OpenStack::new(cloud, Arc::new(Counted))?)
+}
+
+/// The service user, from the newer section, else from the older one in either of its spellings.
+pub(super) fn service_user(settings: &Settings) -> anyhow::Result<Option<PasswordAuth>> {
+    let auth = &settings.keystone_auth;
+    let token = &settings.keystone_authtoken;
+    if let Some(password) = &auth.password {
+        let user = match &auth.user_id {
+            Some(id) => Some(UserRef::Id(id.clone())),
+            None => auth.username.clone().map(|name| UserRef::Name {
+                name,
+                domain: domain(&auth.user_domain_id, &auth.user_domain_name),
+            }),
+        };
+        let user = user.context("[keystone_auth] has a password but neither username nor user_id")?;
+        let project = project(&auth.project_id, &auth.project_name, || {
+            domain(&auth.project_domain_id, &auth.project_domain_name)
+        });
+        return Ok(Some(PasswordAuth { user, password: password.clone(), project }));
+    }
+    let password = token.password.as_ref().or(token.admin_password.as_ref());
+    let name = first(&[&token.username, &token.admin_user]);
+    let (Some(password), Some(name)) = (password, name) else { return Ok(None) };
+    let user = UserRef::Name { name, domain: domain(&token.user_domain_id, &token.user_domain_name) };
+    let project_name = first(&[&token.project_name, &token.admin_tenant_name]);
+    let project = project(&token.project_id, &project_name, || {
+        domain(&token.project_domain_id, &token.project_domain_name)
+    });
+    Ok(Some(PasswordAuth { user, password: password.clone(), project }))
+}
+
+fn first(options: &[&Option<String>]) -> Option<String> {
+    options.iter().find_map(|option| (*option).clone())
+}
+
+/// A domain by id, else by name, else Keystone's own default one.
+fn domain(id: &Option<String>, name: &Option<String>) -> DomainRef {
+    match (id, name) {
+        (Some(id), _) => DomainRef::Id(id.clone()),
+        (None, Some(name)) => DomainRef::Name(name.clone()),
+        (None, None) => DomainRef::Id("default".to_owned()),
+    }
+}
+
+fn project(
+    id: &Option<String>,
+    name: &Option<String>,
+    domain: impl Fn() -> DomainRef,
+) -> Option<ProjectRef> {
+    match (id, name) {
+        (Some(id), _) => Some(ProjectRef::Id(id.clone())),
+        (None, Some(name)) => Some(ProjectRef::Name { name: name.clone(), domain: domain() }),
+        (None, None) => None,
+    }
+}
+
+/// Complete or absent: the validation of the configuration has refused anything between.
+fn trust(settings: &Settings) -> Option<TrustSettings> {
+    let trust = &settings.trust;
+    let named = |id: &Option<String>, name: &Option<String>| match (id, name) {
+        (Some(id), _) => Some(DomainRef::Id(id.clone())),
+        (None, name) => name.clone().map(DomainRef::Name),
+    };
+    let trustees = named(&trust.trustee_domain_id, &trust.trustee_domain_name)?;
+    let admin = match (&trust.trustee_domain_admin_id, &trust.trustee_domain_admin_name) {
+        (Some(id), _) => UserRef::Id(id.clone()),
+        (None, Some(name)) => UserRef::Name {
+            name: name.clone(),
+            domain: named(&trust.trustee_domain_admin_domain_id, &trust.trustee_domain_admin_domain_name)
+                .unwrap_or_else(|| trustees.clone()),
+        },
+        (None, None) => return None,
+    };
+    Some(TrustSettings {
+        domain: trustees,
+        admin,
+        admin_password: trust.trustee_domain_admin_password.clone()?,
+        roles: trust.roles.clone(),
+    })
+}
+
+/// Counts every request to the cloud.
+struct Counted;
+
+impl Observer for Counted {
+    fn request(&self, service: &'static str, method: &str, status: Option<u16>, took: Duration) {
+        let service = if service == "heat" { Service::Heat } else { Service::Keystone };
+        let answer = status.map_or(Answer::Lost, Answer::Status);
+        metrics::openstack_request(service, method, answer, took);
+    }
+}

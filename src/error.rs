@@ -1,0 +1,144 @@
+//! What can go wrong with a request, and the only place that says how each fault looks on the wire.
+//!
+//! Magnum's API re-raises a failure only if its class is one of `magnum.common.exception`; every other class becomes
+//! a bare 500. So each fault names the class, the HTTP code and the text that Magnum's users know.
+
+use mesos_conductor_proto::codec::Map;
+use mesos_conductor_proto::failure::Failure;
+use mesos_conductor_proto::object::ObjectError;
+use mesos_conductor_proto::version::Version;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::bay::parameters::{NotSupported, ParameterError};
+
+/// Why a request was refused or an operation failed. Stored with an operation, so that whoever finishes it can say.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+pub enum Fault {
+    #[error("{0}")]
+    InvalidParameterValue(String),
+    #[error("{operation} is not supported.")]
+    NotSupported { operation: String },
+    #[error("Required parameter {heat_param} not provided.")]
+    RequiredParameterNotProvided { heat_param: String },
+    #[error("Bay type ({server_type}, {os}, {coe}) not supported.")]
+    BayTypeNotSupported { server_type: String, os: String, coe: String },
+    #[error("Bay {0} could not be found.")]
+    BayNotFound(String),
+    #[error("A bay with UUID {0} already exists.")]
+    BayAlreadyExists(String),
+    #[error("Baymodel {0} could not be found.")]
+    BayModelNotFound(String),
+    #[error("A baymodel with UUID {0} already exists.")]
+    BayModelAlreadyExists(String),
+    #[error("Baymodel {0} is referenced by one or multiple bays.")]
+    BayModelReferenced(String),
+    #[error("{0}")]
+    Conflict(String),
+    #[error("Expected an uuid or int but received {0}.")]
+    InvalidIdentity(String),
+    #[error("Bay {0} already has an operation in progress.")]
+    OperationInProgress(String),
+    #[error("{client} connection failed. {message}")]
+    AuthorizationFailure { client: String, message: String },
+    #[error("Failed to create trustee {username}: {reason}")]
+    TrusteeCreateFailed { username: String, reason: String },
+    #[error("Failed to create trust for trustee {trustee_user_id}: {reason}")]
+    TrustCreateFailed { trustee_user_id: String, reason: String },
+    /// Something of ours or of the cloud's that the caller cannot mend.
+    #[error("{0}")]
+    Internal(String),
+    #[error("Endpoint does not support RPC method {0}")]
+    NoSuchMethod(String),
+    #[error("Endpoint does not support RPC version {version}. Attempted method: {method}")]
+    UnsupportedVersion { version: Version, method: String },
+    /// Arguments that the method does not take, worded as Python words it.
+    #[error("{0}")]
+    WrongArguments(String),
+    #[error("Unsupported object type {0}")]
+    UnsupportedObject(String),
+    #[error("Version {requested} of {name} is not supported, supported version is {supported}")]
+    IncompatibleObjectVersion { name: String, requested: String, supported: String },
+}
+
+impl Fault {
+    /// The failure a client re-raises.
+    pub fn to_failure(&self) -> Failure {
+        let (class, code, kwargs) = match self {
+            Self::InvalidParameterValue(_) => ("InvalidParameterValue", 400, json!({})),
+            Self::NotSupported { operation } => ("NotSupported", 400, json!({ "operation": operation })),
+            Self::RequiredParameterNotProvided { heat_param } => {
+                ("RequiredParameterNotProvided", 400, json!({ "heat_param": heat_param }))
+            }
+            Self::BayTypeNotSupported { server_type, os, coe } => {
+                ("BayTypeNotSupported", 400, json!({ "server_type": server_type, "os": os, "coe": coe }))
+            }
+            Self::BayNotFound(bay) => ("BayNotFound", 404, json!({ "bay": bay })),
+            Self::BayAlreadyExists(uuid) => ("BayAlreadyExists", 409, json!({ "uuid": uuid })),
+            Self::BayModelNotFound(model) => ("BayModelNotFound", 404, json!({ "baymodel": model })),
+            Self::BayModelAlreadyExists(uuid) => ("BayModelAlreadyExists", 409, json!({ "uuid": uuid })),
+            Self::BayModelReferenced(model) => ("BayModelReferenced", 400, json!({ "baymodel": model })),
+            Self::Conflict(_) => ("Conflict", 409, json!({})),
+            Self::InvalidIdentity(identity) => ("InvalidIdentity", 400, json!({ "identity": identity })),
+            Self::OperationInProgress(bay) => ("OperationInProgress", 400, json!({ "bay_name": bay })),
+            Self::AuthorizationFailure { client, message } => {
+                ("AuthorizationFailure", 403, json!({ "client": client, "message": message }))
+            }
+            Self::TrusteeCreateFailed { username, .. } => {
+                ("TrusteeCreateFailed", 500, json!({ "username": username }))
+            }
+            Self::TrustCreateFailed { trustee_user_id, .. } => {
+                ("TrustCreateFailed", 500, json!({ "trustee_user_id": trustee_user_id }))
+            }
+            Self::Internal(_) => ("MagnumException", 500, json!({})),
+            Self::NoSuchMethod(method) => return Failure::no_such_method(method),
+            Self::UnsupportedVersion { version, method } => {
+                return Failure::unsupported_version(*version, method);
+            }
+            Self::WrongArguments(message) => return Failure::type_error(message),
+            Self::UnsupportedObject(_) => return self.object_failure("UnsupportedObjectError"),
+            Self::IncompatibleObjectVersion { .. } => {
+                return self.object_failure("IncompatibleObjectVersion");
+            }
+        };
+        let kwargs = if let Value::Object(kwargs) = kwargs { kwargs } else { Map::new() };
+        Failure::magnum_with(class, code, &self.to_string(), kwargs)
+    }
+
+    fn object_failure(&self, class: &str) -> Failure {
+        Failure::remote(class, "oslo_versionedobjects.exception", &self.to_string())
+    }
+}
+
+impl From<ObjectError> for Fault {
+    fn from(error: ObjectError) -> Self {
+        match error {
+            ObjectError::IncompatibleVersion { name, requested, supported } => {
+                Self::IncompatibleObjectVersion {
+                    name: name.to_owned(),
+                    requested: requested.to_string(),
+                    supported: supported.to_string(),
+                }
+            }
+            ObjectError::UnknownObject { name } => Self::UnsupportedObject(name),
+            other => Self::InvalidParameterValue(other.to_string()),
+        }
+    }
+}
+
+impl From<NotSupported> for Fault {
+    fn from(error: NotSupported) -> Self {
+        Self::BayTypeNotSupported { server_type: error.server_type, os: error.os, coe: error.coe }
+    }
+}
+
+impl From<ParameterError> for Fault {
+    fn from(error: ParameterError) -> Self {
+        match error {
+            ParameterError::Missing(heat_param) => {
+                Self::RequiredParameterNotProvided { heat_param: heat_param.to_owned() }
+            }
+            other => Self::InvalidParameterValue(other.to_string()),
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! Heat v1: the stacks that bays are made of.
+//!
+//! Heat answers `/stacks/{name or id}` with a redirect to `/stacks/{name}/{id}`, which the http client
+//! follows with the same method.
+
+mod stack;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Deserialize;
+use url::Url;
+
+use super::credentials::{Credentials, Session};
+use super::error::{Error, Kind, Result};
+use super::http::{Client, Deadline, Observer, Request};
+use super::keystone::Keystone;
+use super::settings::{EndpointSettings, Interface, Limits};
+
+pub use stack::{NewStack, Outputs, Stack, StackPatch, StackSummary};
+
+const SERVICE: &str = "heat";
+const SERVICE_TYPE: &str = "orchestration";
+
+/// How many ids one listing asks for: some 2,000 characters of query, which every proxy lets pass.
+const IDS_PER_LISTING: usize = 50;
+
+/// The client. Clones share everything.
+#[derive(Clone)]
+pub struct Heat {
+    keystone: Keystone,
+    http: Client,
+    interface: Interface,
+    region: Option<String>,
+}
+
+impl Heat {
+    pub fn new(
+        keystone: Keystone,
+        settings: &EndpointSettings,
+        limits: Limits,
+        observer: Arc<dyn Observer>,
+    ) -> Result<Self> {
+        let http = Client::new(SERVICE, &settings.tls, limits, observer)?;
+        Ok(Self { keystone, http, interface: settings.interface, region: settings.region_name.clone() })
+    }
+
+    /// Makes a stack and returns its id. Never sent twice by itself: the caller looks for the name first.
+    pub async fn create(&self, caller: &Credentials, stack: &NewStack, within: Duration) -> Result<String> {
+        #[derive(Deserialize)]
+        struct Created {
+            stack: Id,
+        }
+        #[derive(Deserialize)]
+        struct Id {
+            id: String,
+        }
+        let deadline = Deadline::within(within);
+        let request = |session: &Session| Ok(Request::post(self.stacks(session, &[])?).json(stack));
+        let answer = self.keystone.send(&self.http, caller, request, deadline).await?;
+        Ok(answer.json::<Created>()?.stack.id)
+    }
+
+    /// The living stack of this name, without its outputs.
+    pub async fn find(&self, actor: &Credentials, name: &str, within: Duration) -> Result<Option<Stack>> {
+        self.show(actor, name, Outputs::Skip, within).await
+    }
+
+    /// One stack by its id.
+    pub async fn show(
+        &self,
+        actor: &Credentials,
+        id: &str,
+        outputs: Outputs,
+        within: Duration,
+    ) -> Result<Option<Stack>> {
+        #[derive(Deserialize)]
+        struct Shown {
+            stack: Stack,
+        }
+        let resolve = match outputs {
+            Outputs::Resolve => "true",
+            Outputs::Skip => "false",
+        };
+        let request = |session: &Session| {
+            let mut url = self.stacks(session, &[id])?;
+            url.query_pairs_mut().append_pair("resolve_outputs", resolve);
+            Ok(Request::get(url))
+        };
+        match self.keystone.send(&self.http, actor, request, Deadline::within(within)).await {
+            Ok(answer) => Ok(Some(answer.json::<Shown>()?.stack)),
+            Err(error) if is_gone(&error) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The states of many stacks of one project, in as few requests as the length of a query allows. Heat
+    /// lists all that is asked for by id, so there are no pages.
+    pub async fn list(
+        &self,
+        actor: &Credentials,
+        ids: &[String],
+        within: Duration,
+    ) -> Result<Vec<StackSummary>> {
+        #[derive(Deserialize)]
+        struct Listed {
+            stacks: Vec<StackSummary>,
+        }
+        let deadline = Deadline::within(within);
+        let mut found = Vec::with_capacity(ids.len());
+        for chunk in ids.chunks(IDS_PER_LISTING) {
+            let request = |session: &Session| {
+                let mut url = self.stacks(session, &[])?;
+                url.query_pairs_mut().extend_pairs(chunk.iter().map(|id| ("id", id)));
+                Ok(Request::get(url))
+            };
+            let answer = self.keystone.send(&self.http, actor, request, deadline).await?;
+            found.extend(answer.json::<Listed>()?.stacks);
+        }
+        Ok(found)
+    }
+
+    /// Changes some parameters of a stack.
+    pub async fn update(
+        &self,
+        actor: &Credentials,
+        id: &str,
+        patch: &StackPatch,
+        within: Duration,
+    ) -> Result<()> {
+        let request = |session: &Session| Ok(Request::patch(self.stacks(session, &[id])?).json(patch));
+        self.keystone.send(&self.http, actor, request, Deadline::within(within)).await?;
+        Ok(())
+    }
+
+    /// Asks Heat to delete a stack; `false` when it was gone already.
+    pub async fn delete(&self, actor: &Credentials, id: &str, within: Duration) -> Result<bool> {
+        let request = |session: &Session| Ok(Request::delete(self.stacks(session, &[id])?));
+        match self.keystone.send(&self.http, actor, request, Deadline::within(within)).await {
+            Ok(_) => Ok(true),
+            Err(error) if is_gone(&error) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn stacks(&self, session: &Session, below: &[&str]) -> Result<Url> {
+        let mut url = session.catalog.endpoint(SERVICE_TYPE, self.interface, self.region.as_deref())?;
+        super::http::push(&mut url, &["stacks"])?;
+        super::http::push(&mut url, below)?;
+        Ok(url)
+    }
+}
+
+/// Whether Heat says that the stack does not exist, and not that it knows no such address: then the catalog
+/// is wrong, and the stack may live.
+fn is_gone(error: &Error) -> bool {
+    let Kind::NotFound { error_type, .. } = &error.kind else { return false };
+    error_type.as_deref().is_some_and(|kind| kind.ends_with("NotFound") && kind != "HTTPNotFound")
+}

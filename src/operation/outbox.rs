@@ -1,0 +1,130 @@
+//! Publishes what was committed to be published: at least once, byte for byte the same, deleted after the confirm.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use mesos_conductor_proto::codec::Encoding;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use crate::amqp::{Message, PublishError, Publisher};
+use crate::operation::fault;
+use crate::operation::record::{Outgoing, Purpose};
+use crate::store::{OutboxRow, Store};
+use crate::telemetry::metrics::{self, PublishOutcome};
+
+/// How many messages are taken at once.
+const BATCH: u32 = 64;
+/// How long a taken message is this worker's alone.
+pub(crate) const HOLD: Duration = Duration::from_secs(15);
+/// Between two tries to reach a reply queue that is not there (yet, again).
+const UNROUTABLE_RETRY: Duration = Duration::from_millis(250);
+/// After a publish whose fate is unknown.
+const BROKEN_RETRY: Duration = Duration::from_secs(1);
+/// How often messages are looked for that another worker left behind.
+const SWEEP: Duration = Duration::from_secs(1);
+
+/// The publisher of committed messages; one task of every worker.
+pub(crate) struct Outbox {
+    pub(crate) store: Store,
+    pub(crate) publisher: Publisher,
+    pub(crate) owner: String,
+    pub(crate) hint: Arc<Notify>,
+}
+
+impl Outbox {
+    pub(crate) async fn run(self, stop: CancellationToken) {
+        loop {
+            // Armed before the look, so that a hint during it is not missed.
+            let hint = self.hint.notified();
+            match self.drain().await {
+                Ok(()) => {}
+                Err(error) => tracing::warn!(%error, "the outbox cannot be read"),
+            }
+            tokio::select! {
+                () = stop.cancelled() => break,
+                () = hint => {}
+                () = tokio::time::sleep(SWEEP) => {}
+            }
+        }
+        // What was committed while stopping still goes out if it can.
+        if let Err(error) = self.drain().await {
+            tracing::warn!(%error, "the outbox is left to the other workers");
+        }
+    }
+
+    async fn drain(&self) -> Result<(), crate::store::Error> {
+        loop {
+            let rows = self.store.claim_outbox(&self.owner, BATCH, HOLD).await?;
+            let full = rows.len() >= BATCH as usize;
+            futures_util::future::join_all(rows.into_iter().map(|row| self.send(row))).await;
+            if !full {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn send(&self, row: OutboxRow) {
+        let outcome = match self.publish(&row.outgoing).await {
+            Ok(()) => {
+                fault::point(fault::OUTBOX_CONFIRMED);
+                metrics::published(row.outgoing.purpose, PublishOutcome::Confirmed);
+                self.store.delete_outbox(row.id).await
+            }
+            Err(PublishError::Unroutable { .. }) if self.given_up(&row) => {
+                tracing::warn!(queue = row.outgoing.routing_key, "the reply queue is gone; the reply is dropped");
+                metrics::published(row.outgoing.purpose, PublishOutcome::Dropped);
+                metrics::reply_dropped();
+                self.store.delete_outbox(row.id).await
+            }
+            Err(PublishError::Unroutable { .. }) => {
+                metrics::published(row.outgoing.purpose, PublishOutcome::Unroutable);
+                self.store.postpone_outbox(row.id, UNROUTABLE_RETRY).await
+            }
+            Err(error) => {
+                tracing::warn!(%error, to = row.outgoing.routing_key, "a message waits in the outbox");
+                metrics::published(row.outgoing.purpose, outcome_of(&error));
+                self.store.postpone_outbox(row.id, BROKEN_RETRY).await
+            }
+        };
+        if let Err(error) = outcome {
+            // The row's hold runs out, and it is sent again: at least once.
+            tracing::warn!(%error, "the outbox row keeps its old state");
+        }
+    }
+
+    fn given_up(&self, row: &OutboxRow) -> bool {
+        row.outgoing.give_up_after.is_some_and(|limit| row.age >= limit)
+    }
+
+    async fn publish(&self, outgoing: &Outgoing) -> Result<(), PublishError> {
+        if outgoing.purpose == Purpose::Notification && !outgoing.exchange.is_empty() {
+            self.publisher.declare_notification_queue(&outgoing.exchange, &outgoing.routing_key).await?;
+        }
+        self.publisher.publish_in_order(&messages(outgoing)).await
+    }
+}
+
+/// The messages of an outgoing record, in their order.
+pub(crate) fn messages(outgoing: &Outgoing) -> Vec<Message> {
+    let encoding = Encoding::from_content_type(Some(&outgoing.content_type)).unwrap_or(Encoding::Json);
+    let message = |body: &Vec<u8>| Message {
+        exchange: outgoing.exchange.clone(),
+        routing_key: outgoing.routing_key.clone(),
+        content_type: outgoing.content_type.clone(),
+        content_encoding: encoding.content_encoding().to_owned(),
+        body: body.clone(),
+        mandatory: true,
+        expiration: None,
+    };
+    outgoing.bodies.iter().map(message).collect()
+}
+
+fn outcome_of(error: &PublishError) -> PublishOutcome {
+    match error {
+        PublishError::Unroutable { .. } => PublishOutcome::Unroutable,
+        PublishError::Nacked => PublishOutcome::Nacked,
+        PublishError::Unconnected(_) | PublishError::Disconnected(_) => PublishOutcome::Disconnected,
+        PublishError::Timeout { .. } => PublishOutcome::TimedOut,
+    }
+}

@@ -1,0 +1,339 @@
+//! Runs operations: claims those that are due, runs the step each row names, and records what it changed.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use tokio::sync::{Notify, Semaphore};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::Instrument;
+
+use crate::amqp::Publisher;
+use crate::bay::Bay;
+use crate::bay::template::Templates;
+use crate::error::Fault;
+use crate::notify::Notifier;
+use crate::openstack::Cloud;
+use crate::operation::fault::{self, Phase};
+use crate::operation::heartbeat;
+use crate::operation::keeper::{Held, Keeper};
+use crate::operation::progress::Progress;
+use crate::operation::record::{Kind, Operation};
+use crate::operation::step::{Answer, Change, Plan, Scene, Settings, Step, StepError};
+use crate::operation::steps;
+use crate::store::{self, Ending, Key, Scope, Store, Wake};
+use crate::telemetry::metrics::{self, StepOutcome};
+
+mod recorder;
+
+pub(crate) use recorder::reply;
+
+/// The longest sleep between two looks for due operations: others of the pool may have let go of some.
+const SWEEP: Duration = Duration::from_secs(1);
+
+/// What running operations needs. Shared by all of a worker's operations.
+pub struct Workshop {
+    pub store: Store,
+    pub cloud: Arc<dyn Cloud>,
+    pub publisher: Publisher,
+    pub notifier: Notifier,
+    pub templates: Templates,
+    pub settings: Settings,
+    pub lease: Duration,
+    /// How long a vanished reply queue is waited for.
+    pub missing_queue_timeout: Duration,
+    /// This worker's name: unique in the pool and for this run of the process.
+    pub owner: String,
+    /// Told when a message was committed to the outbox.
+    pub outbox_hint: Arc<Notify>,
+    /// Told when an operation was committed.
+    pub hint: Arc<Notify>,
+}
+
+/// The pool member that runs operations.
+pub struct Runner {
+    shop: Arc<Workshop>,
+    keeper: Arc<Keeper>,
+    permits: Arc<Semaphore>,
+    tasks: TaskTracker,
+}
+
+impl Runner {
+    pub fn new(shop: Arc<Workshop>, permits: usize) -> Self {
+        let keeper = Keeper::new(shop.store.clone(), shop.lease);
+        Self { shop, keeper, permits: Arc::new(Semaphore::new(permits)), tasks: TaskTracker::new() }
+    }
+
+    /// Works until told to stop, then hands back what it holds: steps in progress end at their next record.
+    pub async fn run(self, stop: CancellationToken) {
+        let keeping = CancellationToken::new();
+        self.tasks.spawn(Arc::clone(&self.keeper).run(keeping.clone()));
+        loop {
+            // Armed before the look, so that a hint during it is not missed.
+            let hint = self.shop.hint.notified();
+            let pause = match self.claim_due(&stop).await {
+                Ok(pause) => pause,
+                Err(error) => {
+                    tracing::warn!(%error, "operations cannot be looked for");
+                    SWEEP
+                }
+            };
+            tokio::select! {
+                () = stop.cancelled() => break,
+                () = hint => {}
+                () = tokio::time::sleep(pause) => {}
+            }
+        }
+        // The keeper goes last: what is still at work needs its leases.
+        keeping.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+
+    /// Claims what is due and says how long nothing more will be.
+    async fn claim_due(&self, stop: &CancellationToken) -> Result<Duration, store::Error> {
+        let free = u32::try_from(self.permits.available_permits()).unwrap_or(u32::MAX);
+        for uuid in self.shop.store.due_operations(free).await? {
+            let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() else { break };
+            let began = Instant::now();
+            let claimed = self.shop.store.claim(uuid, &self.shop.owner, self.shop.lease).await?;
+            let Some((operation, lease)) = claimed else { continue };
+            let held = self.keeper.hold(lease, began);
+            let (shop, keeper, stop) = (Arc::clone(&self.shop), Arc::clone(&self.keeper), stop.clone());
+            let span = tracing::info_span!(
+                "operation",
+                operation = %operation.uuid,
+                kind = operation.kind.as_str(),
+                bay = %operation.bay,
+                request_id = operation.request_id.as_deref().unwrap_or_default(),
+            );
+            let work = async move {
+                Drive { shop: &shop, held: &held, stop }.run(operation).await;
+                keeper.let_go(uuid);
+                drop(permit);
+            };
+            self.tasks.spawn(work.instrument(span));
+        }
+        let now = self.shop.store.now_ms().await?;
+        let due = self.shop.store.next_due_ms().await?.map(|at| Duration::from_millis((at - now).max(0).unsigned_abs()));
+        Ok(due.map_or(SWEEP, |due| due.clamp(Duration::from_millis(10), SWEEP)))
+    }
+}
+
+/// One worker driving one operation, as long as it holds its lease.
+struct Drive<'a> {
+    shop: &'a Workshop,
+    held: &'a Held,
+    stop: CancellationToken,
+}
+
+/// What came of one round of an operation.
+enum Round {
+    /// On to the next step at once.
+    On(Box<Operation>),
+    /// Another look later, by this worker because the caller is kept waiting with heartbeats.
+    Later(Box<Operation>, Duration),
+    /// Handed back for whoever is free then.
+    Left,
+    /// The operation is over.
+    Over(Ending, Option<String>),
+}
+
+impl Drive<'_> {
+    async fn run(&self, operation: Operation) {
+        let taken_over = self.held.lease.fence > 1;
+        let answered = CancellationToken::new();
+        let reply_to = operation.reply_to.clone();
+        let steps = async {
+            let outcome = tokio::select! {
+                outcome = self.rounds(operation, &answered) => outcome,
+                // Nothing more may be written or asked for: another worker may be at it already.
+                () = self.held.lost.cancelled() => Ok(()),
+            };
+            answered.cancel();
+            outcome
+        };
+        let beats = async {
+            if let Some(reply_to) = &reply_to {
+                heartbeat::beat(&self.shop.publisher, reply_to, taken_over, &answered).await;
+            }
+        };
+        let (outcome, ()) = tokio::join!(steps, beats);
+        match outcome {
+            Ok(()) => {}
+            Err(store::Error::LeaseLost { .. }) => tracing::warn!("another worker has this operation now"),
+            // Whatever was not recorded is found again when the lease has run out.
+            Err(error) => tracing::warn!(%error, "the operation is left until its lease ends"),
+        }
+    }
+
+    async fn rounds(&self, mut operation: Operation, answered: &CancellationToken) -> Result<(), store::Error> {
+        loop {
+            if self.stop.is_cancelled() {
+                return self.shop.store.release(&self.held.lease).await;
+            }
+            match self.round(operation).await? {
+                Round::Left => return Ok(()),
+                Round::Over(ending, reason) => {
+                    tracing::info!(?ending, reason, "the operation is over");
+                    self.shop.hint.notify_one();
+                    return Ok(());
+                }
+                Round::On(next) => operation = *next,
+                Round::Later(next, after) => {
+                    tokio::select! {
+                        () = tokio::time::sleep(after) => {}
+                        () = self.stop.cancelled() => {}
+                    }
+                    operation = *next;
+                }
+            }
+            if operation.reply_to.is_none() {
+                answered.cancel();
+            }
+        }
+    }
+
+    async fn round(&self, operation: Operation) -> Result<Round, store::Error> {
+        let Some((step, next)) = steps::find(operation.kind, &operation.step) else {
+            // An older worker of a mixed pool does not know a newer step: somebody who does will take it.
+            tracing::warn!(step = operation.step, "this worker does not know the step");
+            return self.hand_back(operation).await;
+        };
+        let mut operation = operation;
+        if step.bounded() {
+            operation.attempts += 1;
+            self.begin(&operation).await?;
+        }
+        // A delete may have come meanwhile.
+        if let Some(fresh) = self.shop.store.operation(operation.uuid).await? {
+            operation.superseded = fresh.superseded;
+        }
+        let progress = Progress::decode(&operation.progress)
+            .map_err(|_| store::Error::corrupt("an operation's progress"))?;
+        let Some(bay) = self.shop.store.bay(&Scope::All, Key::Uuid(operation.bay)).await? else {
+            return self.without_bay(operation, &progress, next).await;
+        };
+        let scene = Scene {
+            operation: &operation,
+            progress: &progress,
+            bay: &bay,
+            store: &self.shop.store,
+            cloud: &*self.shop.cloud,
+            templates: &self.shop.templates,
+            settings: &self.shop.settings,
+            held: self.held,
+        };
+        let change = self.change(step, steps::plan(operation.kind), &scene).await?;
+        self.record(operation.clone(), &progress, &bay, change, next).await
+    }
+
+    /// Counts the attempt before the step acts, so that a step which kills its worker is noticed.
+    async fn begin(&self, operation: &Operation) -> Result<(), store::Error> {
+        let began = Instant::now();
+        let mut tx = self.shop.store.begin_held(&self.held.lease, self.shop.lease).await?;
+        tx.advance(&self.held.lease, operation, Wake::Now).await?;
+        tx.commit().await?;
+        self.held.renewed_at(began);
+        Ok(())
+    }
+
+    async fn change(&self, step: &dyn Step, plan: &dyn Plan, scene: &Scene<'_>) -> Result<Change, store::Error> {
+        let operation = scene.operation;
+        let label = |phase: Phase| format!("{}/{}/{phase}", operation.kind.as_str(), step.name());
+        if operation.superseded
+            && let Some(change) = plan.superseded(scene)
+        {
+            tracing::info!(step = step.name(), "the operation stops for a delete");
+            return Ok(change);
+        }
+        fault::point(label(Phase::Begin));
+        let outcome = AssertUnwindSafe(step.run(scene)).catch_unwind().await;
+        fault::point(label(Phase::Effect));
+        let error = match outcome {
+            Ok(Ok(change)) => {
+                metrics::step(operation.kind, step.name(), StepOutcome::Done);
+                return Ok(change);
+            }
+            Ok(Err(error)) => error,
+            Err(_panic) => {
+                StepError::Fatal(Fault::Internal(format!("The step `{}` broke off; see the log.", step.name())))
+            }
+        };
+        match error {
+            StepError::Store(error) => Err(error),
+            StepError::Fatal(fault) => {
+                metrics::step(operation.kind, step.name(), StepOutcome::Failed);
+                tracing::warn!(step = step.name(), %fault, "the step failed");
+                Ok(plan.failed(scene, fault))
+            }
+            StepError::Retry { reason, after } => {
+                metrics::step(operation.kind, step.name(), StepOutcome::Retry);
+                if step.bounded() && self.past_deadline(operation).await? {
+                    tracing::warn!(step = step.name(), reason, "the step is given up at its deadline");
+                    return Ok(plan.failed(scene, Fault::Internal(format!("Gave up: {reason}"))));
+                }
+                let after = after.unwrap_or_else(|| backoff(operation.attempts));
+                tracing::info!(step = step.name(), reason, retry_ms = after.as_millis(), "the step is tried again");
+                Ok(Change::again(after))
+            }
+        }
+    }
+
+    async fn past_deadline(&self, operation: &Operation) -> Result<bool, store::Error> {
+        let Some(deadline) = operation.deadline_ms else { return Ok(false) };
+        Ok(self.shop.store.now_ms().await? >= deadline)
+    }
+
+    async fn record(
+        &self,
+        operation: Operation,
+        progress: &Progress,
+        bay: &Bay,
+        change: Change,
+        next: Option<&'static str>,
+    ) -> Result<Round, store::Error> {
+        let label = format!("{}/{}/{}", operation.kind.as_str(), operation.step, Phase::Committed);
+        let began = Instant::now();
+        let round =
+            recorder::Recorder { shop: self.shop, held: self.held }.record(operation, progress, bay, change, next).await?;
+        self.held.renewed_at(began);
+        fault::point(label);
+        Ok(round)
+    }
+
+    async fn hand_back(&self, operation: Operation) -> Result<Round, store::Error> {
+        let mut tx = self.shop.store.begin_held(&self.held.lease, self.shop.lease).await?;
+        tx.advance(&self.held.lease, &operation, Wake::Release { after: SWEEP }).await?;
+        tx.commit().await?;
+        Ok(Round::Left)
+    }
+
+    /// The bay's row is gone: a delete that came after its create was undone has nothing left to do.
+    async fn without_bay(
+        &self,
+        operation: Operation,
+        progress: &Progress,
+        next: Option<&'static str>,
+    ) -> Result<Round, store::Error> {
+        let bay = Bay { uuid: operation.bay, ..Bay::default() };
+        let change = match operation.kind {
+            Kind::BayDelete => Change::done().reply(Answer::Null),
+            Kind::BayCreate | Kind::BayUpdate => {
+                let fault = Fault::BayNotFound(operation.bay.to_string());
+                Change::failed(fault.to_string()).reply(Answer::Fault(fault))
+            }
+        };
+        self.record(operation, progress, &bay, change, next).await
+    }
+}
+
+/// Between two tries of a step: doubling from half a second to half a minute, spread so that a pool does not march in
+/// step.
+fn backoff(attempts: u32) -> Duration {
+    let ceiling = Duration::from_millis(500).saturating_mul(1 << attempts.clamp(1, 7).saturating_sub(1));
+    ceiling.min(Duration::from_secs(30)).mul_f64(rand::random_range(0.5..=1.0))
+}

@@ -1,0 +1,232 @@
+//! What a step is: it looks, acts on the outside, and says what changed. Recording that is the runner's.
+//!
+//! **Invariant:** a step may run twice (the process can die between its effect and its record), so each finds what it
+//! made before by a name or an id that was recorded first.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::bay::{Bay, Status};
+use crate::bay::parameters::Placement;
+use crate::bay::template::Templates;
+use crate::error::Fault;
+use crate::notify::Outcome;
+use crate::openstack::{Cloud, Credentials, Trustee};
+use crate::operation::keeper::Held;
+use crate::operation::progress::Progress;
+use crate::operation::record::Operation;
+use crate::store::{self, Ending, Store};
+
+/// One step of an operation.
+#[async_trait]
+pub trait Step: Send + Sync {
+    /// The stored name: never changed once released, or operations in flight would not find it.
+    fn name(&self) -> &'static str;
+
+    /// Whether the operation's deadline ends its retries. Waiting for a stack goes on as long as Heat does.
+    fn bounded(&self) -> bool {
+        true
+    }
+
+    async fn run(&self, scene: &Scene<'_>) -> Result<Change, StepError>;
+}
+
+/// The steps of one kind of operation, and what becomes of it when it cannot go on.
+pub trait Plan: Send + Sync {
+    fn steps(&self) -> &'static [&'static dyn Step];
+
+    /// After a fault that no retry mends.
+    fn failed(&self, scene: &Scene<'_>, fault: Fault) -> Change;
+
+    /// When a later delete wants this operation to stop; `None` lets it go on.
+    fn superseded(&self, scene: &Scene<'_>) -> Option<Change>;
+}
+
+/// What a step sees.
+pub struct Scene<'a> {
+    pub operation: &'a Operation,
+    pub progress: &'a Progress,
+    /// The bay as it is stored; a step that changes it saves a changed copy.
+    pub bay: &'a Bay,
+    pub store: &'a Store,
+    pub cloud: &'a dyn Cloud,
+    pub templates: &'a Templates,
+    pub settings: &'a Settings,
+    pub(crate) held: &'a Held,
+}
+
+/// What the steps need to be told by the configuration.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// How long between two looks at a stack in progress.
+    pub poll_interval: Duration,
+    /// The longest that one request to the cloud may take, whatever the lease.
+    pub request_timeout: Duration,
+    /// Whether a service user is configured, who looks after bays without a trust.
+    pub service_user: bool,
+    /// What the deployment says about every stack.
+    pub placement: Placement,
+    /// Minutes that Heat gives a stack when the request names none.
+    pub default_create_timeout: Option<i64>,
+}
+
+impl Scene<'_> {
+    /// How long the next request to the outside may take: it must end before the lease does (I2).
+    pub fn budget(&self) -> Duration {
+        self.held.remaining().min(self.settings.request_timeout)
+    }
+
+    /// The caller's own token, while it is kept.
+    pub fn caller(&self) -> Option<Credentials> {
+        self.operation.token.clone().map(Credentials::Token)
+    }
+
+    /// What long work is done with: the bay's trust, else the service user.
+    pub fn standing(&self) -> Option<Credentials> {
+        if let (Some(trustee), Some(trust)) = (self.trustee(), &self.bay.trust_id) {
+            return Some(Credentials::Trust { trustee, trust_id: trust.clone() });
+        }
+        self.service()
+    }
+
+    /// The service user in the bay's project, if one is configured.
+    pub fn service(&self) -> Option<Credentials> {
+        let project_id = self.bay.project_id.clone();
+        self.settings.service_user.then_some(Credentials::Service { project_id })
+    }
+
+    /// The user that the bay's trust is given to, once it is known.
+    pub fn trustee(&self) -> Option<Trustee> {
+        let (user_id, password) = (self.bay.trustee_user_id.clone()?, self.bay.trustee_password.clone()?);
+        Some(Trustee { user_id, password })
+    }
+}
+
+/// What a step has done or decided, to be recorded in one transaction.
+#[derive(Debug)]
+#[must_use]
+pub struct Change {
+    pub next: Next,
+    pub bay: BayChange,
+    pub progress: Option<Progress>,
+    /// What to answer a caller who has not been answered yet. One who waits for the end is answered only by the last
+    /// change.
+    pub reply: Option<Answer>,
+    pub event: Option<Outcome>,
+    /// The caller's token is not needed any more.
+    pub erase_token: bool,
+}
+
+/// Where the operation goes from here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Next {
+    /// The step after this one.
+    Proceed,
+    /// A step by name: the way into undoing.
+    Step(&'static str),
+    /// This step once more, after a while.
+    Again(Duration),
+    /// The operation is over; the reason is kept for a failed one.
+    End(Ending, Option<String>),
+}
+
+/// What becomes of the bay's row.
+#[derive(Debug)]
+pub enum BayChange {
+    Keep,
+    Save(Box<Bay>),
+    Remove,
+}
+
+/// The answer to the caller.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Answer {
+    /// The bay as it is after the change.
+    Bay,
+    Null,
+    Fault(Fault),
+}
+
+impl Change {
+    fn to(next: Next) -> Self {
+        Self { next, bay: BayChange::Keep, progress: None, reply: None, event: None, erase_token: false }
+    }
+
+    pub fn proceed() -> Self {
+        Self::to(Next::Proceed)
+    }
+
+    pub fn step(name: &'static str) -> Self {
+        Self::to(Next::Step(name))
+    }
+
+    pub fn again(after: Duration) -> Self {
+        Self::to(Next::Again(after))
+    }
+
+    pub fn done() -> Self {
+        Self { erase_token: true, ..Self::to(Next::End(Ending::Done, None)) }
+    }
+
+    pub fn failed(reason: impl Into<String>) -> Self {
+        Self { erase_token: true, ..Self::to(Next::End(Ending::Failed, Some(reason.into()))) }
+    }
+
+    pub fn save(mut self, bay: Bay) -> Self {
+        self.bay = BayChange::Save(Box::new(bay));
+        self
+    }
+
+    pub fn remove_bay(mut self) -> Self {
+        self.bay = BayChange::Remove;
+        self
+    }
+
+    pub fn progress(mut self, progress: Progress) -> Self {
+        self.progress = Some(progress);
+        self
+    }
+
+    pub fn reply(mut self, answer: Answer) -> Self {
+        self.reply = Some(answer);
+        self
+    }
+
+    pub fn event(mut self, outcome: Outcome) -> Self {
+        self.event = Some(outcome);
+        self
+    }
+
+    pub fn erase_token(mut self) -> Self {
+        self.erase_token = true;
+        self
+    }
+}
+
+/// Why a step could not be done.
+#[derive(Debug, thiserror::Error)]
+pub enum StepError {
+    /// Worth another try: the reason is logged, and told if the deadline passes.
+    #[error("{reason}")]
+    Retry { reason: String, after: Option<Duration> },
+    #[error("{0}")]
+    Fatal(Fault),
+    #[error(transparent)]
+    Store(#[from] store::Error),
+}
+
+impl StepError {
+    /// Sorts an answer of the cloud's: what may pass is tried again, the rest is told as `fault` words it.
+    pub fn from_cloud(error: &crate::openstack::Error, fault: impl FnOnce(String) -> Fault) -> Self {
+        if error.is_retryable() || error.effect_unknown() {
+            return Self::Retry { reason: error.to_string(), after: error.retry_after() };
+        }
+        Self::Fatal(fault(error.to_string()))
+    }
+}
+
+/// A copy of the bay in another state.
+pub fn with_status(bay: &Bay, status: Status, reason: Option<String>) -> Bay {
+    Bay { status: Some(status), status_reason: reason, ..bay.clone() }
+}

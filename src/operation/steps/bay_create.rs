@@ -1,0 +1,315 @@
+//! Creating a bay: trustee, trust, stack, then waiting for the stack; and the way back while there is no stack yet.
+
+use async_trait::async_trait;
+
+use crate::bay::{Status, parameters};
+use crate::error::Fault;
+use crate::notify::Outcome;
+use crate::openstack::{self, Credentials, Error, NewStack};
+use crate::operation::progress::Progress;
+use crate::operation::step::{Answer, Change, Plan, Scene, Step, StepError, with_status};
+use crate::operation::steps::stack::{self, Action};
+use crate::store::{Key, Scope, Visibility};
+
+pub struct BayCreate;
+
+static STEPS: &[&dyn Step] =
+    &[&Trustee, &Trust, &Stack, &AwaitStack, &UndoStack, &UndoTrust, &UndoTrustee, &UndoBay];
+
+const STACK: &str = "stack";
+const UNDO_STACK: &str = "undo_stack";
+const UNDO_BAY: &str = "undo_bay";
+
+impl Plan for BayCreate {
+    fn steps(&self) -> &'static [&'static dyn Step] {
+        STEPS
+    }
+
+    fn failed(&self, scene: &Scene<'_>, fault: Fault) -> Change {
+        let reason = fault.to_string();
+        if scene.bay.stack_id.is_some() {
+            // The stack stays for whoever looks into it (I5).
+            let bay = with_status(scene.bay, Status::CreateFailed, Some(reason.clone()));
+            return Change::failed(reason).save(bay).reply(Answer::Fault(fault)).event(Outcome::Failure);
+        }
+        if let Some(first) = &scene.progress.failure {
+            // Undoing failed too: the row stays and says so, and a later delete cleans up what is left.
+            let reason = format!("{first} What was made for the bay could not be removed: {reason}");
+            let bay = with_status(scene.bay, Status::CreateFailed, Some(reason.clone()));
+            let answer = Answer::Fault(first.clone());
+            return Change::failed(reason).save(bay).reply(answer).event(Outcome::Failure);
+        }
+        undo(scene, fault)
+    }
+
+    fn superseded(&self, scene: &Scene<'_>) -> Option<Change> {
+        if scene.progress.failure.is_some() {
+            return None;
+        }
+        let fault = Fault::Conflict(format!("Bay {} was deleted while it was being created.", scene.bay.uuid));
+        if scene.bay.stack_id.is_none() {
+            return Some(undo(scene, fault));
+        }
+        Some(Change::failed(fault.to_string()).reply(Answer::Fault(fault)))
+    }
+}
+
+fn undo(scene: &Scene<'_>, fault: Fault) -> Change {
+    Change::step(UNDO_STACK).progress(Progress { failure: Some(fault), ..scene.progress.clone() })
+}
+
+/// Makes the user that the bay's nodes and our later work are allowed to act as. Its password was committed with the
+/// request, so a user whose creation answer was lost is still ours.
+struct Trustee;
+
+#[async_trait]
+impl Step for Trustee {
+    fn name(&self) -> &'static str {
+        "trustee"
+    }
+
+    async fn run(&self, scene: &Scene<'_>) -> Result<Change, StepError> {
+        if !scene.cloud.trusts_configured() {
+            return Ok(Change::step(STACK));
+        }
+        let user = ensure_trustee(scene).await?;
+        let mut bay = scene.bay.clone();
+        bay.trustee_user_id = Some(user);
+        Ok(Change::proceed().save(bay))
+    }
+}
+
+async fn ensure_trustee(scene: &Scene<'_>) -> Result<String, StepError> {
+    let bay = scene.bay;
+    let (Some(username), Some(password)) = (&bay.trustee_username, &bay.trustee_password) else {
+        return Err(StepError::Fatal(Fault::Internal("the bay has no trustee's name and password".to_owned())));
+    };
+    scene.cloud.ensure_trustee(username, password, scene.budget()).await.map_err(|error| {
+        StepError::from_cloud(&error, |reason| Fault::TrusteeCreateFailed { username: username.clone(), reason })
+    })
+}
+
+/// Lets the caller trust the trustee.
+struct Trust;
+
+#[async_trait]
+impl Step for Trust {
+    fn name(&self) -> &'static str {
+        "trust"
+    }
+
+    async fn run(&self, scene: &Scene<'_>) -> Result<Change, StepError> {
+        let bay = scene.bay;
+        let caller = caller(scene)?;
+        let Some(trustee) = scene.trustee() else {
+            return Err(StepError::Fatal(Fault::Internal("the bay has no trustee".to_owned())));
+        };
+        let trust = scene.cloud.ensure_trust(&caller, &trustee, scene.budget()).await.map_err(|error| {
+            let trustee_user_id = trustee.user_id.clone();
+            StepError::from_cloud(&error, |reason| Fault::TrustCreateFailed { trustee_user_id, reason })
+        })?;
+        let mut bay = bay.clone();
+        bay.trust_id = Some(trust);
+        Ok(Change::proceed().save(bay))
+    }
+}
+
+fn caller(scene: &Scene<'_>) -> Result<Credentials, StepError> {
+    scene.caller().ok_or_else(|| {
+        StepError::Fatal(Fault::AuthorizationFailure {
+            client: "keystone".to_owned(),
+            message: "The request carried no token.".to_owned(),
+        })
+    })
+}
+
+/// Makes the stack with the caller's own token: Heat makes a trust of its own when it stores a stack, and Keystone
+/// refuses that from a trust-scoped token.
+struct Stack;
+
+#[async_trait]
+impl Step for Stack {
+    fn name(&self) -> &'static str {
+        STACK
+    }
+
+    async fn run(&self, scene: &Scene<'_>) -> Result<Change, StepError> {
+        let caller = caller(scene)?;
+        let found = if scene.operation.attempts > 1 { find(scene, &caller).await? } else { None };
+        let id = match found {
+            Some(stack) => stack.id,
+            None => create(scene, &caller).await?,
+        };
+        let mut bay = with_status(scene.bay, Status::CreateInProgress, None);
+        bay.stack_id = Some(id);
+        Ok(Change::proceed().save(bay).reply(Answer::Bay).erase_token())
+    }
+}
+
+async fn find(scene: &Scene<'_>, credentials: &Credentials) -> Result<Option<openstack::Stack>, StepError> {
+    let name = parameters::stack_name(scene.bay);
+    scene.cloud.stack_find(credentials, &name, scene.budget()).await.map_err(|error| refused(&error))
+}
+
+async fn create(scene: &Scene<'_>, caller: &Credentials) -> Result<String, StepError> {
+    let stack = new_stack(scene).await?;
+    match scene.cloud.stack_create(caller, &stack, scene.budget()).await {
+        Ok(id) => Ok(id),
+        // The name holds the bay's uuid: a stack of that name is the one whose creation answer was lost.
+        Err(error) if error.is_conflict() => match find(scene, caller).await? {
+            Some(stack) => Ok(stack.id),
+            None => {
+                Err(StepError::Retry { reason: "the stack exists and is not found".to_owned(), after: None })
+            }
+        },
+        Err(error) => Err(refused(&error)),
+    }
+}
+
+async fn new_stack(scene: &Scene<'_>) -> Result<NewStack, StepError> {
+    let bay = scene.bay;
+    let ident = bay.model_id.clone().unwrap_or_default();
+    let uuid = ident.parse().map_err(|_| StepError::Fatal(Fault::BayModelNotFound(ident.clone())))?;
+    let model = scene
+        .store
+        .model(&Scope::All, Visibility::OwnOnly, Key::Uuid(uuid))
+        .await?
+        .ok_or_else(|| StepError::Fatal(Fault::BayModelNotFound(ident)))?;
+    let template = scene.templates.ubuntu();
+    let parameters = parameters::stack_parameters(bay, &model, &scene.settings.placement)
+        .map_err(|error| StepError::Fatal(Fault::from(error)))?;
+    Ok(NewStack {
+        name: parameters::stack_name(bay),
+        template: template.root.clone(),
+        files: template.files.clone(),
+        environment: None,
+        parameters,
+        timeout_mins: bay
+            .create_timeout
+            .filter(|minutes| *minutes > 0)
+            .or(scene.settings.default_create_timeout),
+        tags: None,
+    })
+}
+
+fn refused(error: &Error) -> StepError {
+    StepError::from_cloud(error, |message| {
+        if error.is_unauthorized() || error.is_forbidden() {
+            return Fault::AuthorizationFailure { client: "heat".to_owned(), message };
+        }
+        match stack::refusal(error) {
+            Some(text) => Fault::InvalidParameterValue(text.to_owned()),
+            None => Fault::Internal(message),
+        }
+    })
+}
+
+/// Follows the stack until it is complete or failed, and takes over its outputs.
+struct AwaitStack;
+
+#[async_trait]
+impl Step for AwaitStack {
+    fn name(&self) -> &'static str {
+        "await_stack"
+    }
+
+    fn bounded(&self) -> bool {
+        false
+    }
+
+    async fn run(&self, scene: &Scene<'_>) -> Result<Change, StepError> {
+        stack::follow(scene, Action::Create).await
+    }
+}
+
+/// A stack may have been made although nobody heard of it: it is looked for by name, and goes.
+struct UndoStack;
+
+#[async_trait]
+impl Step for UndoStack {
+    fn name(&self) -> &'static str {
+        UNDO_STACK
+    }
+
+    async fn run(&self, scene: &Scene<'_>) -> Result<Change, StepError> {
+        let Some(credentials) = scene.standing().or_else(|| scene.caller()) else {
+            return Ok(Change::proceed());
+        };
+        let found = match find(scene, &credentials).await {
+            // A caller whom Keystone does not know made no stack either.
+            Err(StepError::Fatal(Fault::AuthorizationFailure { .. })) if scene.standing().is_none() => None,
+            other => other?,
+        };
+        let Some(stack) = found.filter(|stack| stack.status != Status::DeleteComplete.as_str()) else {
+            return Ok(Change::proceed());
+        };
+        scene
+            .cloud
+            .stack_delete(&credentials, &stack.id, scene.budget())
+            .await
+            .map_err(|error| refused(&error))?;
+        Ok(Change::again(scene.settings.poll_interval))
+    }
+}
+
+struct UndoTrust;
+
+#[async_trait]
+impl Step for UndoTrust {
+    fn name(&self) -> &'static str {
+        "undo_trust"
+    }
+
+    async fn run(&self, scene: &Scene<'_>) -> Result<Change, StepError> {
+        if scene.bay.trust_id.is_none() {
+            // A trust whose answer was lost goes with its trustee.
+            return Ok(Change::proceed());
+        }
+        let credentials = stack::standing(scene)?;
+        let bay = super::bay_delete::without_trust(scene, &credentials).await?;
+        Ok(Change::proceed().save(bay))
+    }
+}
+
+struct UndoTrustee;
+
+#[async_trait]
+impl Step for UndoTrustee {
+    fn name(&self) -> &'static str {
+        "undo_trustee"
+    }
+
+    async fn run(&self, scene: &Scene<'_>) -> Result<Change, StepError> {
+        if !scene.cloud.trusts_configured() || scene.bay.trustee_username.is_none() {
+            return Ok(Change::proceed());
+        }
+        let Some(user) = known_trustee(scene).await? else { return Ok(Change::proceed()) };
+        let bay = super::bay_delete::without_trustee(scene, &user).await?;
+        Ok(Change::proceed().save(bay))
+    }
+}
+
+/// A user whose creation answer was lost is known by its name only.
+async fn known_trustee(scene: &Scene<'_>) -> Result<Option<String>, StepError> {
+    let (None, Some(name)) = (&scene.bay.trustee_user_id, &scene.bay.trustee_username) else {
+        return Ok(scene.bay.trustee_user_id.clone());
+    };
+    let found = scene.cloud.find_trustee(name, scene.budget()).await;
+    found.map_err(|error| StepError::from_cloud(&error, Fault::Internal))
+}
+
+/// The end of the way back: no row, the caller is told why.
+struct UndoBay;
+
+#[async_trait]
+impl Step for UndoBay {
+    fn name(&self) -> &'static str {
+        UNDO_BAY
+    }
+
+    async fn run(&self, scene: &Scene<'_>) -> Result<Change, StepError> {
+        let fault = scene.progress.failure.clone().unwrap_or_else(|| Fault::Internal("undone".to_owned()));
+        let reason = fault.to_string();
+        Ok(Change::failed(reason).remove_bay().reply(Answer::Fault(fault)).event(Outcome::Failure))
+    }
+}

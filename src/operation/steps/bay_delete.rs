@@ -1,0 +1,184 @@
+//! Deleting a bay: its stack goes first, since trust and trustee are needed to see it go.
+
+use async_trait::async_trait;
+
+use crate::bay::{Bay, Status};
+use crate::error::Fault;
+use crate::notify::Outcome;
+use crate::openstack::{self, Credentials, Error, Outputs};
+use crate::operation::step::{Answer, Change, Plan, Scene, Step, StepError, with_status};
+
+pub struct BayDelete;
+
+static STEPS: &[&dyn Step] = &[&DeleteStack, &AwaitGone, &DeleteTrust, &DeleteTrustee, &RemoveBay];
+
+impl Plan for BayDelete {
+    fn steps(&self) -> &'static [&'static dyn Step] {
+        STEPS
+    }
+
+    fn failed(&self, scene: &Scene<'_>, fault: Fault) -> Change {
+        let reason = fault.to_string();
+        let bay = with_status(scene.bay, Status::DeleteFailed, Some(reason.clone()));
+        Change::failed(reason).save(bay).reply(Answer::Fault(fault)).event(Outcome::Failure)
+    }
+
+    fn superseded(&self, _scene: &Scene<'_>) -> Option<Change> {
+        None
+    }
+}
+
+struct DeleteStack;
+
+#[async_trait]
+impl Step for DeleteStack {
+    fn name(&self) -> &'static str {
+        "stack"
+    }
+
+    async fn run(&self, scene: &Scene<'_>) -> Result<Change, StepError> {
+        if let Some(id) = scene.bay.stack_id.as_deref() {
+            for credentials in means(scene) {
+                match scene.cloud.stack_delete(&credentials, id, scene.budget()).await {
+                    Ok(_) => break,
+                    // The trust was deleted behind our back: the next means may still serve.
+                    Err(error) if is_shut_out(&error) => {}
+                    Err(error) => return Err(refused(&error)),
+                }
+            }
+        }
+        let bay = with_status(scene.bay, Status::DeleteInProgress, None);
+        Ok(Change::proceed().save(bay).reply(Answer::Null))
+    }
+}
+
+/// With what the stack may be deleted and looked at, best first: the bay's trust, the service user, the caller.
+fn means(scene: &Scene<'_>) -> Vec<Credentials> {
+    let mut means: Vec<Credentials> = scene.standing().into_iter().collect();
+    if scene.bay.trust_id.is_some() {
+        means.extend(scene.service());
+    }
+    means.extend(scene.caller());
+    means
+}
+
+/// A trust that is gone, a trustor who lost its role: somebody else may still be let in.
+fn is_shut_out(error: &Error) -> bool {
+    error.is_unauthorized() || error.is_forbidden()
+}
+
+fn refused(error: &Error) -> StepError {
+    if error.is_conflict() {
+        return StepError::Retry { reason: error.to_string(), after: None };
+    }
+    StepError::from_cloud(error, Fault::Internal)
+}
+
+struct AwaitGone;
+
+#[async_trait]
+impl Step for AwaitGone {
+    fn name(&self) -> &'static str {
+        "await_gone"
+    }
+
+    fn bounded(&self) -> bool {
+        false
+    }
+
+    async fn run(&self, scene: &Scene<'_>) -> Result<Change, StepError> {
+        let Some(id) = scene.bay.stack_id.as_deref() else { return Ok(Change::proceed()) };
+        let Some(stack) = look(scene, id).await? else { return Ok(Change::proceed()) };
+        match stack.status.parse::<Status>() {
+            Ok(Status::DeleteComplete) => Ok(Change::proceed()),
+            Ok(Status::DeleteFailed) => {
+                let reason = stack.status_reason.unwrap_or_else(|| "The stack could not be deleted.".to_owned());
+                let bay = with_status(scene.bay, Status::DeleteFailed, Some(reason.clone()));
+                let answer = Answer::Fault(Fault::Internal(reason.clone()));
+                Ok(Change::failed(reason).save(bay).reply(answer).event(Outcome::Failure))
+            }
+            Ok(_) | Err(_) => Ok(Change::again(scene.settings.poll_interval)),
+        }
+    }
+}
+
+async fn look(scene: &Scene<'_>, id: &str) -> Result<Option<openstack::Stack>, StepError> {
+    let mut reason = "nobody is left who may look at the stack".to_owned();
+    for credentials in means(scene) {
+        match scene.cloud.stack_show(&credentials, id, Outputs::Skip, scene.budget()).await {
+            Ok(stack) => return Ok(stack),
+            Err(error) if is_shut_out(&error) => reason = error.to_string(),
+            Err(error) => {
+                return Err(StepError::Retry { reason: error.to_string(), after: error.retry_after() });
+            }
+        }
+    }
+    Err(StepError::Fatal(Fault::AuthorizationFailure { client: "heat".to_owned(), message: reason }))
+}
+
+struct DeleteTrust;
+
+#[async_trait]
+impl Step for DeleteTrust {
+    fn name(&self) -> &'static str {
+        "trust"
+    }
+
+    async fn run(&self, scene: &Scene<'_>) -> Result<Change, StepError> {
+        let Some(credentials) = scene.standing().filter(|_| scene.bay.trust_id.is_some()) else {
+            return Ok(Change::proceed());
+        };
+        let bay = without_trust(scene, &credentials).await?;
+        Ok(Change::proceed().save(bay))
+    }
+}
+
+/// Deletes the bay's trust; the bay that is left has none.
+pub(super) async fn without_trust(scene: &Scene<'_>, credentials: &Credentials) -> Result<Bay, StepError> {
+    if let Some(trust) = &scene.bay.trust_id {
+        scene
+            .cloud
+            .delete_trust(credentials, trust, scene.budget())
+            .await
+            .map_err(|error| StepError::from_cloud(&error, Fault::Internal))?;
+    }
+    Ok(Bay { trust_id: None, ..scene.bay.clone() })
+}
+
+struct DeleteTrustee;
+
+#[async_trait]
+impl Step for DeleteTrustee {
+    fn name(&self) -> &'static str {
+        "trustee"
+    }
+
+    async fn run(&self, scene: &Scene<'_>) -> Result<Change, StepError> {
+        let Some(user) = scene.bay.trustee_user_id.clone() else { return Ok(Change::proceed()) };
+        let bay = without_trustee(scene, &user).await?;
+        Ok(Change::proceed().save(bay))
+    }
+}
+
+/// Deletes the bay's trustee; the bay that is left has none.
+pub(super) async fn without_trustee(scene: &Scene<'_>, user: &str) -> Result<Bay, StepError> {
+    scene
+        .cloud
+        .delete_trustee(user, scene.budget())
+        .await
+        .map_err(|error| StepError::from_cloud(&error, Fault::Internal))?;
+    Ok(Bay { trustee_user_id: None, ..scene.bay.clone() })
+}
+
+struct RemoveBay;
+
+#[async_trait]
+impl Step for RemoveBay {
+    fn name(&self) -> &'static str {
+        "bay"
+    }
+
+    async fn run(&self, _scene: &Scene<'_>) -> Result<Change, StepError> {
+        Ok(Change::done().remove_bay().reply(Answer::Null).event(Outcome::Success))
+    }
+}

@@ -1,0 +1,119 @@
+//! Scaling a bay: the stack is told its new number of agents, then waited for.
+
+use async_trait::async_trait;
+
+use crate::bay::{Bay, Status, parameters};
+use crate::error::Fault;
+use crate::notify::Outcome;
+use crate::openstack::{Error, Outputs, StackPatch};
+use crate::operation::step::{Answer, Change, Plan, Scene, Step, StepError, with_status};
+use crate::operation::steps::stack::{self, Action};
+
+pub struct BayUpdate;
+
+static STEPS: &[&dyn Step] = &[&UpdateStack, &AwaitStack];
+
+const STACK: &str = "stack";
+
+impl Plan for BayUpdate {
+    fn steps(&self) -> &'static [&'static dyn Step] {
+        STEPS
+    }
+
+    fn failed(&self, scene: &Scene<'_>, fault: Fault) -> Change {
+        let reason = fault.to_string();
+        let bay = if scene.operation.step == STACK {
+            as_before(scene)
+        } else {
+            with_status(scene.bay, Status::UpdateFailed, Some(reason.clone()))
+        };
+        Change::failed(reason).save(bay).reply(Answer::Fault(fault)).event(Outcome::Failure)
+    }
+
+    fn superseded(&self, scene: &Scene<'_>) -> Option<Change> {
+        let fault = Fault::Conflict(format!("Bay {} was deleted while it was being updated.", scene.bay.uuid));
+        Some(Change::failed(fault.to_string()).reply(Answer::Fault(fault)))
+    }
+}
+
+/// The stack refused the update, so the bay is what it was.
+fn as_before(scene: &Scene<'_>) -> Bay {
+    let before = scene.progress.before.clone().unwrap_or_default();
+    Bay {
+        node_count: before.node_count.or(scene.bay.node_count),
+        status: before.status().or(scene.bay.status),
+        status_reason: before.status_reason,
+        ..scene.bay.clone()
+    }
+}
+
+struct UpdateStack;
+
+#[async_trait]
+impl Step for UpdateStack {
+    fn name(&self) -> &'static str {
+        STACK
+    }
+
+    async fn run(&self, scene: &Scene<'_>) -> Result<Change, StepError> {
+        let bay = scene.bay;
+        let Some(id) = bay.stack_id.as_deref() else {
+            return Err(StepError::Fatal(Fault::NotSupported {
+                operation: "Updating a bay that has no stack".to_owned(),
+            }));
+        };
+        let credentials = stack::standing(scene)?;
+        if scene.operation.attempts > 1 {
+            let seen = scene
+                .cloud
+                .stack_show(&credentials, id, Outputs::Skip, scene.budget())
+                .await
+                .map_err(|error| refused(&error, id))?;
+            // An update whose answer was lost shows in the stack's parameters.
+            if seen.is_some_and(|seen| {
+                stack::has_wanted_nodes(&seen, bay) && seen.status.starts_with("UPDATE_")
+            }) {
+                return Ok(Change::proceed().reply(Answer::Bay));
+            }
+        }
+        let parameters = parameters::scale_parameters(bay).map_err(|error| StepError::Fatal(error.into()))?;
+        let patch = StackPatch { parameters, disable_rollback: true };
+        scene
+            .cloud
+            .stack_update(&credentials, id, &patch, scene.budget())
+            .await
+            .map_err(|error| refused(&error, id))?;
+        Ok(Change::proceed().reply(Answer::Bay))
+    }
+}
+
+fn refused(error: &Error, id: &str) -> StepError {
+    if error.is_not_found() {
+        return StepError::Fatal(Fault::Internal(stack::missing_stack(id)));
+    }
+    // Heat is busy with the stack: it will not be for ever.
+    if error.is_conflict() {
+        return StepError::Retry { reason: error.to_string(), after: None };
+    }
+    StepError::from_cloud(error, |message| match stack::refusal(error) {
+        Some(text) => Fault::InvalidParameterValue(text.to_owned()),
+        None => Fault::Internal(message),
+    })
+}
+
+struct AwaitStack;
+
+#[async_trait]
+impl Step for AwaitStack {
+    fn name(&self) -> &'static str {
+        "await_stack"
+    }
+
+    fn bounded(&self) -> bool {
+        false
+    }
+
+    async fn run(&self, scene: &Scene<'_>) -> Result<Change, StepError> {
+        stack::follow(scene, Action::Update).await
+    }
+}

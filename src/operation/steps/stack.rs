@@ -1,0 +1,185 @@
+//! What the steps of all kinds share: judging a stack's state, and following it to its end.
+
+use crate::bay::{Bay, Status, parameters};
+use crate::error::Fault;
+use crate::notify::Outcome;
+use crate::openstack::{Credentials, Error, Kind, Outputs, Stack};
+use crate::operation::step::{Answer, Change, Scene, StepError, with_status};
+
+/// Which stack action is being followed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Action {
+    Create,
+    Update,
+}
+
+/// What a stack's state means for the action that is followed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// Not there yet; the bay shows this status meanwhile, if it has one.
+    Wait(Option<Status>),
+    Complete(Status),
+    Failed(Status),
+    Gone,
+}
+
+impl Action {
+    /// `settled` is whether the stack has the parameters that were asked for: right after an update is accepted, Heat
+    /// may still show the state of the action before it.
+    pub(super) fn judge(self, stack_status: &str, settled: bool) -> Verdict {
+        let status = stack_status.parse::<Status>().ok();
+        match (self, status) {
+            (_, Some(Status::DeleteComplete)) => Verdict::Gone,
+            (Self::Create, Some(Status::CreateComplete)) => Verdict::Complete(Status::CreateComplete),
+            (Self::Update, Some(Status::UpdateComplete)) if settled => Verdict::Complete(Status::UpdateComplete),
+            // Somebody else moved the stack on: what was asked for is there all the same.
+            (Self::Create, Some(done @ (Status::UpdateComplete | Status::ResumeComplete | Status::CheckComplete))) => {
+                Verdict::Complete(done)
+            }
+            (_, Some(failed @ (Status::CreateFailed | Status::DeleteFailed | Status::RollbackFailed))) => {
+                Verdict::Failed(failed)
+            }
+            (_, Some(failed @ (Status::RollbackComplete | Status::UpdateFailed))) if settled || self == Self::Create => {
+                Verdict::Failed(failed)
+            }
+            (Self::Update, Some(failed @ (Status::RollbackComplete | Status::UpdateFailed))) => Verdict::Failed(failed),
+            (
+                _,
+                Some(
+                    moving @ (Status::CreateInProgress
+                    | Status::UpdateInProgress
+                    | Status::DeleteInProgress
+                    | Status::RollbackInProgress),
+                ),
+            ) => Verdict::Wait(Some(moving)),
+            // Suspended, being checked, adopted: not an end of what was asked for.
+            (_, _) => Verdict::Wait(None),
+        }
+    }
+
+    fn failed_status(self) -> Status {
+        match self {
+            Self::Create => Status::CreateFailed,
+            Self::Update => Status::UpdateFailed,
+        }
+    }
+}
+
+/// Looks at the bay's stack once, and says what follows from what is seen.
+pub(super) async fn follow(scene: &Scene<'_>, action: Action) -> Result<Change, StepError> {
+    let bay = scene.bay;
+    let Some(id) = bay.stack_id.as_deref() else {
+        return Err(StepError::Fatal(Fault::Internal("the bay has no stack to wait for".to_owned())));
+    };
+    let credentials = standing(scene)?;
+    let look = |outputs: Outputs| scene.cloud.stack_show(&credentials, id, outputs, scene.budget());
+    let Some(seen) = look(Outputs::Skip).await.map_err(waiting)? else { return Ok(gone(bay, action, id)) };
+    match action.judge(&seen.status, has_wanted_nodes(&seen, bay)) {
+        Verdict::Wait(status) => {
+            let change = Change::again(scene.settings.poll_interval);
+            Ok(match status {
+                Some(status) if bay.status != Some(status) => {
+                    change.save(with_status(bay, status, seen.status_reason))
+                }
+                _ => change,
+            })
+        }
+        Verdict::Gone => Ok(gone(bay, action, id)),
+        Verdict::Complete(status) => {
+            let Some(full) = look(Outputs::Resolve).await.map_err(waiting)? else { return Ok(gone(bay, action, id)) };
+            let mut bay = with_status(bay, status, full.status_reason.clone());
+            let missing = parameters::apply_outputs(&mut bay, &full.outputs);
+            if !missing.is_empty() {
+                tracing::warn!(?missing, "the stack lacks outputs that the bay should show");
+            }
+            take_node_count(&mut bay, &full);
+            Ok(Change::done().save(bay).reply(Answer::Bay).event(Outcome::Success))
+        }
+        Verdict::Failed(status) => {
+            let reason = seen.status_reason.clone().unwrap_or_else(|| format!("The stack is in state {status}."));
+            let mut bay = with_status(bay, status, Some(reason.clone()));
+            if action == Action::Update {
+                take_node_count(&mut bay, &seen);
+            }
+            let answer = Answer::Fault(Fault::Internal(reason.clone()));
+            Ok(Change::failed(reason).save(bay).reply(answer).event(Outcome::Failure))
+        }
+    }
+}
+
+/// What long work is done with, or why there is nothing to do it with.
+pub(super) fn standing(scene: &Scene<'_>) -> Result<Credentials, StepError> {
+    scene.standing().ok_or_else(|| {
+        StepError::Fatal(Fault::AuthorizationFailure {
+            client: "keystone".to_owned(),
+            message: "The bay has no trust, and no service user is configured in [keystone_auth].".to_owned(),
+        })
+    })
+}
+
+/// Heat's own words, where it understood what it was asked for and refuses it.
+pub(super) fn refusal(error: &Error) -> Option<&str> {
+    matches!(error.kind, Kind::BadRequest { .. }).then(|| error.service_message()).flatten()
+}
+
+/// While a stack is waited for every fault may pass: only the stack's own state ends the wait.
+fn waiting(error: Error) -> StepError {
+    StepError::Retry { reason: error.to_string(), after: error.retry_after() }
+}
+
+pub(super) fn missing_stack(id: &str) -> String {
+    format!("Stack with id {id} not found in Heat.")
+}
+
+fn gone(bay: &Bay, action: Action, id: &str) -> Change {
+    let reason = missing_stack(id);
+    let answer = Answer::Fault(Fault::Internal(reason.clone()));
+    let bay = with_status(bay, action.failed_status(), Some(reason.clone()));
+    Change::failed(reason).save(bay).reply(answer).event(Outcome::Failure)
+}
+
+pub(super) fn has_wanted_nodes(stack: &Stack, bay: &Bay) -> bool {
+    node_count(stack).is_none_or(|count| Some(count) == bay.node_count)
+}
+
+fn node_count(stack: &Stack) -> Option<i64> {
+    stack.parameters.get("number_of_slaves")?.parse().ok()
+}
+
+/// The stack knows best how many nodes there are.
+fn take_node_count(bay: &mut Bay, stack: &Stack) {
+    if let Some(count) = node_count(stack) {
+        bay.node_count = Some(count);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_create_ends_where_its_stack_ends() {
+        let judge = |status| Action::Create.judge(status, true);
+        assert_eq!(judge("CREATE_IN_PROGRESS"), Verdict::Wait(Some(Status::CreateInProgress)));
+        assert_eq!(judge("CREATE_COMPLETE"), Verdict::Complete(Status::CreateComplete));
+        assert_eq!(judge("CREATE_FAILED"), Verdict::Failed(Status::CreateFailed));
+        assert_eq!(judge("ROLLBACK_COMPLETE"), Verdict::Failed(Status::RollbackComplete));
+        assert_eq!(judge("DELETE_COMPLETE"), Verdict::Gone);
+    }
+
+    #[test]
+    fn an_update_is_not_ended_by_the_state_before_it() {
+        let judge = |status, settled| Action::Update.judge(status, settled);
+        assert_eq!(judge("CREATE_COMPLETE", false), Verdict::Wait(None));
+        assert_eq!(judge("UPDATE_COMPLETE", false), Verdict::Wait(None));
+        assert_eq!(judge("UPDATE_COMPLETE", true), Verdict::Complete(Status::UpdateComplete));
+        assert_eq!(judge("UPDATE_FAILED", true), Verdict::Failed(Status::UpdateFailed));
+    }
+
+    #[test]
+    fn a_state_outside_magnums_list_does_not_end_the_wait() {
+        for status in ["SUSPEND_COMPLETE", "CHECK_IN_PROGRESS", "", "garbage"] {
+            assert_eq!(Action::Create.judge(status, true), Verdict::Wait(None), "{status}");
+        }
+    }
+}

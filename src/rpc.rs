@@ -1,0 +1,11 @@
+//! Requests: from a delivery's body to a method, and back to a reply.
+//!
+//! A query reads, answers and is acknowledged. A write commits its dedupe key, its effect (or the operation that will
+//! have it) and, once there is one, its reply in one transaction before its delivery is acknowledged (I1).
+
+mod arguments;
+mod dispatcher;
+pub mod endpoints;
+mod method;
+
+pub use dispatcher::{Dispatcher, Settings};

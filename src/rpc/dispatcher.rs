@@ -1,0 +1,250 @@
+//! Takes deliveries, finds their methods, and sees to it that each is recorded or answered before it is acknowledged.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use mesos_conductor_proto::failure::Failure;
+use mesos_conductor_proto::message::Request;
+use mesos_conductor_proto::version::Version;
+use regex::Regex;
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use tracing::Instrument;
+
+use crate::amqp::{Delivery, Disposition, Handler};
+use crate::error::Fault;
+use crate::operation::fault;
+use crate::operation::outbox::messages;
+use crate::operation::record::ReplyTo;
+use crate::operation::runner::{Workshop, reply};
+use crate::rpc::endpoints::METHODS;
+use crate::rpc::arguments;
+use crate::rpc::method::{self, Action, Call, CallError, Method, Write, Written};
+use crate::store;
+use crate::telemetry::metrics::{self, Outcome, Reject};
+
+/// The version of every method: Magnum never declared another.
+const SERVED: Version = Version::new(1, 0);
+/// How often a write is tried again after a deadlock or a serialization failure.
+const WRITE_ATTEMPTS: u32 = 8;
+
+/// What the configuration says about requests.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    pub ping_enabled: bool,
+    /// Queues that a caller may name in `notify_queue`.
+    pub notify_queues: Regex,
+    pub password_symbols: Vec<String>,
+    /// How long what comes before a command's external effect is tried.
+    pub setup_deadline: Duration,
+    /// After how many redeliveries a message is set aside.
+    pub max_attempts: u32,
+}
+
+/// The handler of every delivery.
+pub struct Dispatcher {
+    shop: Arc<Workshop>,
+    settings: Settings,
+}
+
+/// How a request was dealt with.
+enum Served {
+    /// Its answer goes out now, not through the outbox.
+    Answered(Value),
+    /// What it asked for and how it is answered are committed.
+    Recorded,
+}
+
+impl Dispatcher {
+    pub fn new(shop: Arc<Workshop>, settings: Settings) -> Self {
+        Self { shop, settings }
+    }
+
+    async fn deliver(&self, delivery: &Delivery) -> Result<Disposition, store::Error> {
+        let hash = delivery.redelivered.then(|| body_hash(&delivery.body));
+        if let Some(hash) = &hash {
+            metrics::redelivery();
+            let attempts = self.shop.store.count_attempt(hash).await?;
+            if attempts > self.settings.max_attempts {
+                tracing::error!(hash, attempts, "a message that came back again and again is set aside");
+                metrics::reject(Reject::TooManyDeliveries);
+                return Ok(Disposition::Reject);
+            }
+        }
+        let request = match Request::decode(delivery.content_type.as_deref(), &delivery.body) {
+            Ok(request) => request,
+            Err(error) => {
+                tracing::warn!(%error, bytes = delivery.body.len(), "a message that is no request is rejected");
+                metrics::reject(Reject::Undecodable);
+                return Ok(Disposition::Reject);
+            }
+        };
+        let span = tracing::info_span!(
+            "request",
+            method = request.method,
+            request_id = request.context.request_id().unwrap_or_default(),
+            msg_id = request.msg_id.as_deref().unwrap_or_default(),
+        );
+        let disposition = self.request(&request).instrument(span).await?;
+        if let Some(hash) = &hash {
+            self.shop.store.forget_attempt(hash).await?;
+        }
+        Ok(disposition)
+    }
+
+    async fn request(&self, request: &Request) -> Result<Disposition, store::Error> {
+        let began = Instant::now();
+        let (outcome, disposition) = match self.serve(request).await {
+            Ok(Served::Recorded) => (Outcome::Ok, Disposition::Ack),
+            Ok(Served::Answered(value)) => (Outcome::Ok, self.answer(request, Ok(value)).await?),
+            Err(CallError::Fault(fault)) => {
+                tracing::info!(%fault, "the request is refused");
+                (Outcome::Refused, self.answer(request, Err(fault.to_failure())).await?)
+            }
+            Err(CallError::Store(error)) if error.is_unavailable() => return Err(error),
+            Err(CallError::Store(error)) => {
+                tracing::error!(%error, "the request failed in the database");
+                let fault = Fault::Internal("The conductor could not use its database.".to_owned());
+                (Outcome::Failed, self.answer(request, Err(fault.to_failure())).await?)
+            }
+        };
+        metrics::request(&request.method, outcome, began.elapsed());
+        Ok(disposition)
+    }
+
+    async fn serve(&self, request: &Request) -> Result<Served, CallError> {
+        let method = find(request)?;
+        arguments::check(method.name(), method.arguments(), &request.args)?;
+        let scope = method::scope(&request.context);
+        let call = Call { request, shop: &self.shop, settings: &self.settings, scope };
+        match method.run(&call).await {
+            Ok(Action::Answer(value)) => Ok(Served::Answered(value)),
+            Ok(Action::Write(write)) => self.write(request, &*write).await,
+            Err(CallError::Fault(fault)) if method.writes() => {
+                self.record(request, None, Some(Err(fault.to_failure()))).await?;
+                tracing::info!(%fault, "the request is refused");
+                Ok(Served::Recorded)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn write(&self, request: &Request, write: &dyn Write) -> Result<Served, CallError> {
+        let mut attempt = 1;
+        loop {
+            match self.record(request, Some(write), None).await {
+                Ok(()) => break,
+                Err(CallError::Store(error)) if error.is_retryable() && attempt < WRITE_ATTEMPTS => {
+                    tracing::debug!(%error, attempt, "the transaction is tried again");
+                    tokio::time::sleep(Duration::from_millis(rand::random_range(5..=20) << attempt)).await;
+                    attempt += 1;
+                }
+                Err(CallError::Fault(fault)) => {
+                    tracing::info!(%fault, "the request is refused");
+                    self.record(request, None, Some(Err(fault.to_failure()))).await?;
+                    break;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        fault::point(fault::REQUEST_COMMITTED);
+        self.shop.outbox_hint.notify_one();
+        self.shop.hint.notify_one();
+        Ok(Served::Recorded)
+    }
+
+    /// One transaction: the message's key, what `write` changes, and the reply if it is known.
+    async fn record(
+        &self,
+        request: &Request,
+        write: Option<&dyn Write>,
+        known: Option<Result<Value, Failure>>,
+    ) -> Result<(), CallError> {
+        let mut tx = self.shop.store.begin().await?;
+        let key = request.dedupe_key();
+        if let Some(key) = key
+            && let Some(seen) = tx.record_message(key).await?
+        {
+            // A redelivery, or a fanout that another worker recorded first: the first reply is the reply, even where
+            // the same request would be refused by now.
+            tracing::info!("the message was recorded before");
+            if let Some(reply) = &seen.reply {
+                tx.enqueue(reply, Some(&self.shop.owner)).await?;
+                tx.commit().await?;
+                self.shop.outbox_hint.notify_one();
+            }
+            return Ok(());
+        }
+        let outcome = match write {
+            None => known,
+            Some(write) => match write.apply(&mut tx).await? {
+                Written::Answer(value) => Some(Ok(value)),
+                Written::Operation => None,
+            },
+        };
+        if let (Some(outcome), Some(address)) = (outcome, request.reply_address()) {
+            let to = ReplyTo { address, object_version: None, at_end: false };
+            let reply = reply(&to, &outcome, self.shop.missing_queue_timeout);
+            if let Some(key) = key {
+                tx.store_reply(key, &reply).await?;
+            }
+            tx.enqueue(&reply, Some(&self.shop.owner)).await?;
+        }
+        tx.commit().await?;
+        self.shop.outbox_hint.notify_one();
+        Ok(())
+    }
+
+    /// Publishes an answer that needs no record. Where the broker does not take it at once, the outbox keeps it, so
+    /// that no permit waits for a queue that has gone.
+    async fn answer(&self, request: &Request, outcome: Result<Value, Failure>) -> Result<Disposition, store::Error> {
+        let Some(address) = request.reply_address() else { return Ok(Disposition::Ack) };
+        let to = ReplyTo { address, object_version: None, at_end: false };
+        let reply = reply(&to, &outcome, self.shop.missing_queue_timeout);
+        if let Err(error) = self.shop.publisher.publish_in_order(&messages(&reply)).await {
+            tracing::info!(%error, queue = reply.routing_key, "the reply waits in the outbox");
+            let mut tx = self.shop.store.begin().await?;
+            tx.enqueue(&reply, None).await?;
+            tx.commit().await?;
+        }
+        Ok(Disposition::Ack)
+    }
+}
+
+/// The method that a request names, as oslo.messaging's dispatcher finds it.
+fn find(request: &Request) -> Result<&'static dyn Method, Fault> {
+    let name = request.method.as_str();
+    if request.namespace.is_some() || !SERVED.can_serve(request.version) {
+        return Err(Fault::UnsupportedVersion { version: request.version, method: name.to_owned() });
+    }
+    let found = METHODS.iter().copied().find(|method| method.name() == name);
+    found.ok_or_else(|| Fault::NoSuchMethod(name.to_owned()))
+}
+
+fn body_hash(body: &[u8]) -> String {
+    use std::fmt::Write as _;
+    Sha256::digest(body).iter().fold(String::with_capacity(64), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+#[async_trait]
+impl Handler for Dispatcher {
+    async fn handle(&self, delivery: Delivery) -> Disposition {
+        let _in_flight = metrics::in_flight();
+        match self.deliver(&delivery).await {
+            Ok(disposition) => disposition,
+            // What cannot be recorded is not acknowledged.
+            Err(error) => {
+                tracing::warn!(%error, "the request cannot be recorded now");
+                Disposition::Retry
+            }
+        }
+    }
+
+    async fn is_ready(&self) -> bool {
+        self.shop.store.ping().await.is_ok()
+    }
+}

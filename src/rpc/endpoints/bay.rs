@@ -1,0 +1,398 @@
+//! `bay_create`, `bay_update`, `bay_delete`: checked here, done by operations.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use mesos_conductor_proto::object::Object;
+use secrecy::SecretString;
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::bay::{Bay, BayModel, Status, parameters};
+use crate::error::Fault;
+use crate::notify::{Event, Initiator, Outcome};
+use crate::objects;
+use crate::operation::progress::{Before, Progress};
+use crate::operation::record::{Kind, Operation, ReplyTo};
+use crate::operation::runner::Workshop;
+use crate::operation::steps;
+use crate::rpc::arguments::{self, Argument, optional, required};
+use crate::rpc::method::{Action, Call, CallError, Method, Write, Written};
+use crate::store::{self, Key, Scope, Transaction, Visibility};
+
+mod password;
+
+/// The extras of every command, off unless given.
+const WAIT: Argument = optional("wait");
+const NOTIFY_QUEUE: Argument = optional("notify_queue");
+
+pub(super) struct Create;
+
+#[async_trait]
+impl Method for Create {
+    fn name(&self) -> &'static str {
+        "bay_create"
+    }
+
+    fn writes(&self) -> bool {
+        true
+    }
+
+    fn arguments(&self) -> &'static [Argument] {
+        const TAKES: &[Argument] = &[required("bay"), optional("bay_create_timeout"), WAIT, NOTIFY_QUEUE];
+        TAKES
+    }
+
+    async fn run(&self, call: &Call<'_>) -> Result<Action, CallError> {
+        let object = arguments::object(call.args(), "bay", objects::BAY)?;
+        let command = Command::read(call, Kind::BayCreate, Some(&object))?;
+        if command.token.is_none() {
+            return Err(no_token().into());
+        }
+        let model = find_model(call, object.text("baymodel_id").unwrap_or_default()).await?;
+        let mut bay = new_bay(call, &object)?;
+        bay.model_id = Some(model.uuid.to_string());
+        bay.keypair = model.keypair_id.clone();
+        bay.labels = model.labels.clone();
+        parameters::driver_supported(&model).map_err(Fault::from)?;
+        // What Heat would refuse for want of a parameter is refused before anything is made.
+        parameters::stack_parameters(&bay, &model, &call.shop.settings.placement).map_err(Fault::from)?;
+        if call.shop.cloud.trusts_configured() {
+            let project = bay.project_id.as_deref().unwrap_or_default();
+            bay.trustee_username = Some(format!("{}_{project}", bay.uuid));
+            bay.trustee_password = Some(password::generate(&call.settings.password_symbols));
+        }
+        Ok(Action::Write(Box::new(CreateBay { command, bay })))
+    }
+}
+
+fn no_token() -> Fault {
+    Fault::AuthorizationFailure {
+        client: "keystone".to_owned(),
+        message: "The request carried no token.".to_owned(),
+    }
+}
+
+async fn find_model(call: &Call<'_>, ident: &str) -> Result<BayModel, CallError> {
+    let not_found = || Fault::BayModelNotFound(ident.to_owned());
+    let uuid = Uuid::parse_str(ident).map_err(|_| not_found())?;
+    Ok(call.shop.store.model(&call.scope, Visibility::OrPublic, Key::Uuid(uuid)).await?.ok_or_else(not_found)?)
+}
+
+/// The bay as asked for: of the object only what a caller may choose is taken (I7), the owner is the context's (I6).
+fn new_bay(call: &Call<'_>, object: &Object) -> Result<Bay, CallError> {
+    let context = &call.request.context;
+    let asked = object.text("uuid").and_then(|text| Uuid::parse_str(text).ok());
+    let owner = |of_context: Option<&str>, of_object: Option<&str>| of_context.or(of_object).map(str::to_owned);
+    let timeout = match arguments::integer(call.args(), "bay_create_timeout")? {
+        Some(minutes) => Some(minutes),
+        None => object.integer("bay_create_timeout"),
+    };
+    if timeout.is_some_and(|minutes| minutes < 0) {
+        return Err(Fault::InvalidParameterValue("bay_create_timeout must not be negative.".to_owned()).into());
+    }
+    Ok(Bay {
+        uuid: asked.unwrap_or_else(Uuid::new_v4),
+        name: object.text("name").map(str::to_owned),
+        project_id: owner(context.project_id(), object.text("project_id")),
+        user_id: owner(context.user_id(), object.text("user_id")),
+        status: Some(Status::CreateInProgress),
+        create_timeout: timeout,
+        node_count: Some(object.integer("node_count").unwrap_or(1)),
+        master_count: Some(object.integer("master_count").unwrap_or(1)),
+        discovery_url: object.text("discovery_url").map(str::to_owned),
+        ..Bay::default()
+    })
+}
+
+struct CreateBay {
+    command: Command,
+    bay: Bay,
+}
+
+#[async_trait]
+impl Write for CreateBay {
+    async fn apply(&self, tx: &mut Transaction) -> Result<Written, CallError> {
+        // The model may have gone since it was read.
+        let model = self.bay.model_id.clone().unwrap_or_default();
+        let uuid = Uuid::parse_str(&model).map_err(|_| Fault::BayModelNotFound(model.clone()))?;
+        tx.model(&Scope::All, Visibility::OwnOnly, Key::Uuid(uuid)).await?.ok_or(Fault::BayModelNotFound(model))?;
+        match tx.insert_bay(&self.bay).await {
+            Err(store::Error::Duplicate) => {
+                return Err(Fault::BayAlreadyExists(self.bay.uuid.to_string()).into());
+            }
+            other => other?,
+        };
+        self.command.begin(tx, &self.bay, None).await
+    }
+}
+
+pub(super) struct Update;
+
+#[async_trait]
+impl Method for Update {
+    fn name(&self) -> &'static str {
+        "bay_update"
+    }
+
+    fn writes(&self) -> bool {
+        true
+    }
+
+    fn arguments(&self) -> &'static [Argument] {
+        const TAKES: &[Argument] = &[required("bay"), WAIT, NOTIFY_QUEUE];
+        TAKES
+    }
+
+    async fn run(&self, call: &Call<'_>) -> Result<Action, CallError> {
+        let object = arguments::object(call.args(), "bay", objects::BAY)?;
+        let command = Command::read(call, Kind::BayUpdate, Some(&object))?;
+        let ident = object.text("uuid").unwrap_or_default().to_owned();
+        let uuid = Uuid::parse_str(&ident).map_err(|_| Fault::BayNotFound(ident))?;
+        let refused: Vec<_> = object
+            .changes()
+            .iter()
+            // A plain dict marks all its fields as changed; the uuid only says which bay is meant.
+            .filter(|field| !matches!(field.as_str(), "node_count" | "uuid"))
+            .cloned()
+            .collect();
+        if !refused.is_empty() {
+            let fields = refused.join(", ");
+            return Err(Fault::InvalidParameterValue(format!("cannot change bay property(ies) {fields}.")).into());
+        }
+        let node_count = object.integer("node_count").filter(|_| object.is_changed("node_count"));
+        if node_count.is_some_and(|count| count < 1) {
+            return Err(Fault::InvalidParameterValue("node_count must be at least 1.".to_owned()).into());
+        }
+        Ok(Action::Write(Box::new(UpdateBay { command, uuid, scope: call.scope.clone(), node_count })))
+    }
+}
+
+struct UpdateBay {
+    command: Command,
+    uuid: Uuid,
+    scope: Scope,
+    node_count: Option<i64>,
+}
+
+#[async_trait]
+impl Write for UpdateBay {
+    async fn apply(&self, tx: &mut Transaction) -> Result<Written, CallError> {
+        let bay = locate(tx, &self.scope, self.uuid).await?;
+        let wanted = self.node_count.or(bay.node_count);
+        if wanted == bay.node_count {
+            let model = match bay.model_id.as_deref().and_then(|id| Uuid::parse_str(id).ok()) {
+                Some(uuid) => tx.model(&Scope::All, Visibility::OwnOnly, Key::Uuid(uuid)).await?,
+                None => None,
+            };
+            let version = objects::version_or_latest(objects::BAY, self.command.object_version.as_deref())?;
+            return Ok(Written::Answer(objects::bay_primitive(&bay, model.as_ref(), version)?));
+        }
+        let refusal = |status: &str| Fault::NotSupported {
+            operation: format!("Updating a bay when stack status is \"{status}\""),
+        };
+        if !bay.status.is_some_and(Status::allows_update) {
+            return Err(refusal(bay.status.map_or("None", Status::as_str)).into());
+        }
+        if let Some(active) = tx.active_operation(bay.uuid).await? {
+            return Err(refusal(in_progress(active.kind).as_str()).into());
+        }
+        let before = Before {
+            node_count: bay.node_count,
+            status: bay.status.map(|status| status.as_str().to_owned()),
+            status_reason: bay.status_reason.clone(),
+        };
+        let changed = Bay {
+            node_count: wanted,
+            status: Some(Status::UpdateInProgress),
+            status_reason: None,
+            ..bay
+        };
+        tx.update_bay(&changed).await?;
+        self.command.begin(tx, &changed, Some(before)).await
+    }
+}
+
+fn in_progress(kind: Kind) -> Status {
+    match kind {
+        Kind::BayCreate => Status::CreateInProgress,
+        Kind::BayUpdate => Status::UpdateInProgress,
+        Kind::BayDelete => Status::DeleteInProgress,
+    }
+}
+
+async fn locate(tx: &mut Transaction, scope: &Scope, uuid: Uuid) -> Result<Bay, CallError> {
+    Ok(tx.bay(scope, Key::Uuid(uuid)).await?.ok_or_else(|| Fault::BayNotFound(uuid.to_string()))?)
+}
+
+pub(super) struct Delete;
+
+#[async_trait]
+impl Method for Delete {
+    fn name(&self) -> &'static str {
+        "bay_delete"
+    }
+
+    fn writes(&self) -> bool {
+        true
+    }
+
+    fn arguments(&self) -> &'static [Argument] {
+        const TAKES: &[Argument] = &[required("uuid"), WAIT, NOTIFY_QUEUE];
+        TAKES
+    }
+
+    async fn run(&self, call: &Call<'_>) -> Result<Action, CallError> {
+        let ident = arguments::text(call.args(), "uuid")?.unwrap_or_default().to_owned();
+        let command = Command::read(call, Kind::BayDelete, None)?;
+        let uuid = Uuid::parse_str(&ident).map_err(|_| Fault::BayNotFound(ident))?;
+        Ok(Action::Write(Box::new(DeleteBay { command, uuid, scope: call.scope.clone() })))
+    }
+}
+
+struct DeleteBay {
+    command: Command,
+    uuid: Uuid,
+    scope: Scope,
+}
+
+#[async_trait]
+impl Write for DeleteBay {
+    async fn apply(&self, tx: &mut Transaction) -> Result<Written, CallError> {
+        let bay = locate(tx, &self.scope, self.uuid).await?;
+        match tx.active_operation(bay.uuid).await? {
+            None => {
+                let leaving =
+                    Bay { status: Some(Status::DeleteInProgress), status_reason: None, ..bay };
+                tx.update_bay(&leaving).await?;
+                self.command.begin(tx, &leaving, None).await
+            }
+            // The first delete answers this caller too; one that has answered already has nothing more to say.
+            Some(active) if active.kind == Kind::BayDelete => self.join(tx, &active).await,
+            Some(active) => {
+                tx.supersede(active.uuid).await?;
+                // A second delete waits as the first one does, and then finds its work done.
+                self.command.begin_after(tx, &bay, active.uuid).await
+            }
+        }
+    }
+}
+
+impl DeleteBay {
+    async fn join(&self, tx: &mut Transaction, active: &Operation) -> Result<Written, CallError> {
+        let Some(reply_to) = &self.command.reply_to else { return Ok(Written::Operation) };
+        let accepted = active.step != steps::first(Kind::BayDelete);
+        if accepted && !reply_to.at_end {
+            return Ok(Written::Answer(Value::Null));
+        }
+        tx.add_waiter(active.uuid, Some(reply_to), self.command.key.as_deref()).await?;
+        if let Some(key) = &self.command.key {
+            tx.attach_operation(key, active.uuid).await?;
+        }
+        Ok(Written::Operation)
+    }
+}
+
+/// What every command brings to its operation.
+struct Command {
+    kind: Kind,
+    key: Option<String>,
+    object_version: Option<String>,
+    reply_to: Option<ReplyTo>,
+    request_id: Option<String>,
+    token: Option<SecretString>,
+    initiator: Initiator,
+    notify_queue: Option<String>,
+    setup_deadline: Duration,
+    shop: std::sync::Arc<Workshop>,
+}
+
+impl Command {
+    fn read(call: &Call<'_>, kind: Kind, object: Option<&Object>) -> Result<Self, Fault> {
+        let args = call.args();
+        let context = &call.request.context;
+        let owned = |text: Option<&str>| text.map(str::to_owned);
+        let object_version = object.map(|object| object.version().to_string());
+        let notify_queue = arguments::text(args, "notify_queue")?.map(str::to_owned);
+        if let Some(queue) = notify_queue.as_deref().filter(|queue| !call.settings.notify_queues.is_match(queue)) {
+            return Err(Fault::InvalidParameterValue(format!(
+                "notify_queue `{queue}` does not match the configured pattern `{}`.",
+                call.settings.notify_queues
+            )));
+        }
+        Ok(Self {
+            kind,
+            key: call.key(),
+            reply_to: call.reply_to(object_version.clone(), arguments::flag(args, "wait")?),
+            object_version,
+            request_id: owned(context.request_id()),
+            token: context.auth_token().map(SecretString::from),
+            initiator: Initiator {
+                user_id: owned(context.user_id()),
+                project_id: owned(context.project_id()),
+                domain_id: owned(context.user_domain_id().or(context.domain_id())),
+                context: context.without_secrets(),
+            },
+            notify_queue,
+            setup_deadline: call.settings.setup_deadline,
+            shop: std::sync::Arc::clone(call.shop),
+        })
+    }
+
+    async fn operation(&self, tx: &mut Transaction, bay: &Bay, before: Option<Before>) -> Result<Operation, CallError> {
+        let now_ms = tx.now_ms().await?;
+        let progress = Progress {
+            initiator: self.initiator.clone(),
+            notify_queue: self.notify_queue.clone(),
+            before,
+            failure: None,
+        };
+        let limit = i64::try_from(self.setup_deadline.as_millis()).unwrap_or(i64::MAX);
+        Ok(Operation {
+            uuid: Uuid::new_v4(),
+            kind: self.kind,
+            bay: bay.uuid,
+            request_id: self.request_id.clone(),
+            message_key: self.key.clone(),
+            step: steps::first(self.kind).to_owned(),
+            attempts: 0,
+            progress: progress.encode(),
+            token: self.token.clone(),
+            reply_to: self.reply_to.clone(),
+            superseded: false,
+            deadline_ms: Some(now_ms.saturating_add(limit)),
+            created_ms: now_ms,
+        })
+    }
+
+    /// Records the operation, and that it has begun.
+    async fn begin(&self, tx: &mut Transaction, bay: &Bay, before: Option<Before>) -> Result<Written, CallError> {
+        let operation = self.operation(tx, bay, before).await?;
+        match tx.insert_operation(&operation).await {
+            Err(store::Error::Busy { .. }) => {
+                return Err(Fault::OperationInProgress(bay.name.clone().unwrap_or_default()).into());
+            }
+            other => other?,
+        }
+        self.accepted(tx, &operation, bay).await
+    }
+
+    /// Records an operation that waits for the active one to end.
+    async fn begin_after(&self, tx: &mut Transaction, bay: &Bay, active: Uuid) -> Result<Written, CallError> {
+        let operation = self.operation(tx, bay, None).await?;
+        tx.insert_successor(&operation, active).await?;
+        self.accepted(tx, &operation, bay).await
+    }
+
+    async fn accepted(&self, tx: &mut Transaction, operation: &Operation, bay: &Bay) -> Result<Written, CallError> {
+        if let Some(key) = &self.key {
+            tx.attach_operation(key, operation.uuid).await?;
+        }
+        let event =
+            Event { kind: self.kind, outcome: Outcome::Pending, bay, initiator: &self.initiator };
+        for message in self.shop.notifier.messages(&event, None) {
+            tx.enqueue(&message, Some(&self.shop.owner)).await?;
+        }
+        Ok(Written::Operation)
+    }
+}

@@ -1,0 +1,168 @@
+//! What can go wrong in the store, sorted by what a caller does about it.
+
+use uuid::Uuid;
+
+use crate::operation::record::Kind;
+
+use super::{url, vault};
+
+/// A failure of the store. A variant is a decision of the caller, not a place in the code.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Another worker may hold the operation now: stop, write nothing, tell nobody.
+    #[error("the lease on operation {operation} is lost")]
+    LeaseLost { operation: Uuid },
+    /// The bay has an unfinished operation.
+    #[error("the bay is busy: {} {operation} is not finished", .kind.as_str())]
+    Busy { kind: Kind, operation: Uuid },
+    /// A row with this uuid exists.
+    #[error("a row with this uuid exists")]
+    Duplicate,
+    /// The list cannot be sorted by this.
+    #[error("`{0}` is not a sort key")]
+    SortKey(String),
+    /// The list cannot start after this row: the caller sees no such row.
+    #[error("the marker {0} was not found")]
+    Marker(Uuid),
+    /// The database does not answer or refuses every write for now: wait until it is back.
+    #[error("the database is unavailable")]
+    Unavailable(#[source] sqlx::Error),
+    /// The database undid the transaction because of another one: run it again.
+    #[error("the transaction gave way to another one")]
+    Retryable(#[source] sqlx::Error),
+    /// A value does not fit its column: the request is at fault.
+    #[error("a value does not fit its column")]
+    Unstorable(#[source] sqlx::Error),
+    /// A statement failed before, so nothing of this transaction may be committed.
+    #[error("a statement of this transaction failed: nothing was committed")]
+    Broken,
+    /// A row cannot be read.
+    #[error("the database holds an unreadable value: {what}")]
+    Corrupt { what: String },
+    #[error(transparent)]
+    Vault(#[from] vault::Error),
+    #[error(transparent)]
+    Url(#[from] url::Error),
+    #[error("the database could not be migrated")]
+    Migration(#[source] Box<sqlx::migrate::MigrateError>),
+    /// Anything else: a fault of ours or of the set-up.
+    #[error("the database refused a statement")]
+    Database(#[source] sqlx::Error),
+}
+
+impl Error {
+    /// Whether the same transaction may succeed when run again at once.
+    pub fn is_retryable(&self) -> bool {
+        matches!(self, Self::Retryable(_))
+    }
+
+    /// Whether nothing can be recorded for now, so that nothing may be acknowledged either.
+    pub fn is_unavailable(&self) -> bool {
+        matches!(self, Self::Unavailable(_))
+    }
+
+    pub(crate) fn corrupt(what: impl Into<String>) -> Self {
+        Self::Corrupt { what: what.into() }
+    }
+}
+
+impl From<sqlx::Error> for Error {
+    fn from(error: sqlx::Error) -> Self {
+        use sqlx::Error as E;
+        match &error {
+            E::Database(cause) => match class(cause.as_ref()) {
+                Class::Retryable => Self::Retryable(error),
+                Class::Unavailable => Self::Unavailable(error),
+                Class::Unstorable => Self::Unstorable(error),
+                Class::Other => Self::Database(error),
+            },
+            E::Io(_) | E::Tls(_) | E::Protocol(_) | E::PoolTimedOut | E::PoolClosed | E::WorkerCrashed => {
+                Self::Unavailable(error)
+            }
+            E::ColumnDecode { index, .. } => Self::corrupt(format!("column {index}")),
+            _ => Self::Database(error),
+        }
+    }
+}
+
+enum Class {
+    Retryable,
+    Unavailable,
+    Unstorable,
+    Other,
+}
+
+fn class(error: &dyn sqlx::error::DatabaseError) -> Class {
+    if let Some(mysql) = error.try_downcast_ref::<sqlx::mysql::MySqlDatabaseError>() {
+        return mysql_class(mysql.number());
+    }
+    let code = error.code().unwrap_or_default();
+    if error.try_downcast_ref::<sqlx::sqlite::SqliteError>().is_some() {
+        return sqlite_class(code.parse().unwrap_or_default());
+    }
+    postgres_class(&code)
+}
+
+/// The low byte of SQLite's extended code is its primary code.
+fn sqlite_class(code: u32) -> Class {
+    match code & 0xff {
+        5 | 6 => Class::Retryable,                   // BUSY, LOCKED
+        8 | 10 | 13 | 14 | 26 => Class::Unavailable, // READONLY, IOERR, FULL, CANTOPEN, NOTADB
+        18 | 20 => Class::Unstorable,                // TOOBIG, MISMATCH
+        _ => Class::Other,
+    }
+}
+
+fn postgres_class(code: &str) -> Class {
+    match code {
+        // Serialization failure, deadlock, lock timeout.
+        "40001" | "40P01" | "55P03" => Class::Retryable,
+        // Our own limit on idle transactions ended one: the connection is gone, the work may be repeated.
+        "25P03" => Class::Retryable,
+        // A standby that refuses writes; an old snapshot of a failed-over cluster.
+        "25006" => Class::Unavailable,
+        // Connection (08), resources and disk (53), operator's shutdown (57), I/O (58).
+        _ if ["08", "53", "57", "58"].iter().any(|class| code.starts_with(class)) => Class::Unavailable,
+        _ if code.starts_with("22") => Class::Unstorable,
+        _ => Class::Other,
+    }
+}
+
+fn mysql_class(number: u16) -> Class {
+    match number {
+        // A row that changed under the snapshot, lock wait timeout, deadlock (Galera reports a lost certification so).
+        1020 | 1205 | 1213 => Class::Retryable,
+        // Disk full, too many connections, shutdown, out of resources, table full, read-only, killed, idle timeout.
+        1021 | 1040 | 1041 | 1053 | 1114 | 1203 | 1226 | 1290 | 1792 | 1836 | 1927 | 4031 => {
+            Class::Unavailable
+        }
+        // Out of range, bad string for the character set, too long, truncated.
+        1264 | 1265 | 1366 | 1406 => Class::Unstorable,
+        _ => Class::Other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_closed_pool_means_unavailable_and_a_missing_row_does_not() {
+        assert!(Error::from(sqlx::Error::PoolTimedOut).is_unavailable());
+        assert!(Error::from(sqlx::Error::PoolClosed).is_unavailable());
+        assert!(matches!(Error::from(sqlx::Error::RowNotFound), Error::Database(_)));
+    }
+
+    #[test]
+    fn each_backend_tells_a_deadlock_in_its_own_code() {
+        assert!(matches!(postgres_class("40P01"), Class::Retryable));
+        assert!(matches!(mysql_class(1213), Class::Retryable));
+        assert!(matches!(sqlite_class(517), Class::Retryable));
+        assert!(matches!(postgres_class("57P01"), Class::Unavailable));
+        assert!(matches!(mysql_class(1290), Class::Unavailable));
+        assert!(matches!(sqlite_class(13), Class::Unavailable));
+        assert!(matches!(postgres_class("22001"), Class::Unstorable));
+        assert!(matches!(mysql_class(1406), Class::Unstorable));
+        assert!(matches!(postgres_class("23505"), Class::Other));
+    }
+}

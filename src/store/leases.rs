@@ -1,0 +1,111 @@
+//! Who works on which operation: due, claimed, renewed, given back. All times are the database's.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use crate::operation::record::{Lease, Operation};
+
+use super::driver::{Param, Read, Transaction, params};
+use super::error::Error;
+use super::operations::{COLUMNS, holder, read};
+use super::{Store, millis};
+
+/// Leases that one statement renews.
+const CHUNK: usize = 50;
+
+impl Store {
+    /// Operations that anyone may claim now, the longest due first.
+    pub async fn due_operations(&self, limit: u32) -> Result<Vec<Uuid>, Error> {
+        let sql = "SELECT uuid FROM operation WHERE state = 'running' AND after_operation IS NULL \
+             AND run_at <= {now_ms} AND lease_until <= {now_ms} ORDER BY run_at, created_ms, uuid LIMIT ?";
+        let rows = (&mut &*self).rows(sql, params![limit]).await?;
+        rows.iter().map(|row| row.uuid("uuid")).collect()
+    }
+
+    /// The earliest moment at which an operation becomes due: its time has come and no lease covers it any more.
+    ///
+    /// Leases that are held now count with their end, so that a crashed worker's operations are found in time.
+    pub async fn next_due_ms(&self) -> Result<Option<i64>, Error> {
+        let sql = "SELECT MIN(CASE WHEN lease_until > run_at THEN lease_until ELSE run_at END) AS due \
+             FROM operation WHERE state = 'running' AND after_operation IS NULL";
+        let row = (&mut &*self).row(sql, params![]).await?;
+        row.map(|row| row.int_opt("due")).transpose().map(Option::flatten)
+    }
+
+    /// Takes a due operation for `lease`. `None`: it is not due, or another worker was first.
+    pub async fn claim(
+        &self,
+        operation: Uuid,
+        owner: &str,
+        lease: Duration,
+    ) -> Result<Option<(Operation, Lease)>, Error> {
+        let mut tx = self.begin().await?;
+        let sql = "UPDATE operation SET lease_owner = ?, lease_until = {now_ms} + ?, fence = fence + 1 \
+             WHERE uuid = ? AND state = 'running' AND after_operation IS NULL \
+             AND run_at <= {now_ms} AND lease_until <= {now_ms}";
+        if tx.execute(sql, params![owner, millis(lease), operation]).await? == 0 {
+            return Ok(None);
+        }
+        let row =
+            tx.row(&format!("SELECT {COLUMNS} FROM operation WHERE uuid = ?"), params![operation]).await?;
+        let row = row.ok_or_else(|| Error::corrupt("an operation that was just claimed"))?;
+        let (record, fence) = (read(&row, tx.vault())?, row.int("fence")?);
+        tx.commit().await?;
+        Ok(Some((record, Lease { operation, owner: owner.to_owned(), fence })))
+    }
+
+    /// Prolongs leases and returns the operations whose lease is lost. An expired lease is lost even if nobody took it.
+    pub async fn renew(&self, leases: &[Lease], lease: Duration) -> Result<Vec<Uuid>, Error> {
+        let mut lost = Vec::new();
+        for chunk in leases.chunks(CHUNK) {
+            let ours = vec!["(uuid = ? AND fence = ? AND lease_owner = ?)"; chunk.len()].join(" OR ");
+            let ours = format!("state = 'running' AND lease_until > {{now_ms}} AND ({ours})");
+            let holders: Vec<Param> = chunk.iter().flat_map(holder).collect();
+            let mut params = params![millis(lease)];
+            params.extend(holders.iter().cloned());
+            let sql = format!("UPDATE operation SET lease_until = {{now_ms}} + ? WHERE {ours}");
+            let renewed = self.execute(&sql, params).await?;
+            if usize::try_from(renewed).is_ok_and(|renewed| renewed == chunk.len()) {
+                continue;
+            }
+            let rows =
+                (&mut &*self).rows(&format!("SELECT uuid FROM operation WHERE {ours}"), holders).await?;
+            let kept: HashSet<Uuid> = rows.iter().map(|row| row.uuid("uuid")).collect::<Result<_, _>>()?;
+            lost.extend(
+                chunk.iter().map(|lease| lease.operation).filter(|operation| !kept.contains(operation)),
+            );
+        }
+        Ok(lost)
+    }
+
+    /// Gives an operation back, so that another worker may take it when it is due.
+    pub async fn release(&self, lease: &Lease) -> Result<(), Error> {
+        let sql = "UPDATE operation SET lease_owner = NULL, lease_until = 0 \
+             WHERE uuid = ? AND fence = ? AND lease_owner = ?";
+        self.execute(sql, holder(lease)).await.map(drop)
+    }
+
+    /// Makes an unfinished operation due now: something it waits for moved. False when there is none.
+    pub async fn wake(&self, operation: Uuid) -> Result<bool, Error> {
+        let sql = "UPDATE operation SET run_at = {now_ms} \
+             WHERE uuid = ? AND state = 'running' AND after_operation IS NULL";
+        Ok(self.execute(sql, params![operation]).await? > 0)
+    }
+
+    /// Begins a transaction that proves and prolongs a lease first and holds the operation's row until its end:
+    /// whatever it writes, it writes as the holder. [`Error::LeaseLost`] otherwise.
+    pub async fn begin_held(&self, lease: &Lease, extend: Duration) -> Result<Transaction, Error> {
+        let mut tx = self.begin().await?;
+        let sql = "UPDATE operation SET lease_until = {now_ms} + ? WHERE uuid = ? AND fence = ? \
+             AND lease_owner = ? AND lease_until > {now_ms} AND state = 'running'";
+        let mut params = params![millis(extend)];
+        params.extend(holder(lease));
+        if tx.execute(sql, params).await? == 0 {
+            tx.rollback().await?;
+            return Err(Error::LeaseLost { operation: lease.operation });
+        }
+        Ok(tx)
+    }
+}

@@ -1,0 +1,131 @@
+//! Migrations, embedded in the binary: one directory per dialect, the same versions in each.
+//!
+//! Every statement of theirs may run twice (`IF NOT EXISTS`): on a database of Magnum's only our tables are added, and
+//! on MySQL, which commits each statement by itself, a migration that was cut off is simply run again.
+
+use sqlx::migrate::{AppliedMigration, Migrate, MigrateError, Migrator};
+
+use super::Store;
+use super::driver::{Pool, Read, params};
+use super::error::Error;
+
+const TABLE: &str = "conductor_migration";
+
+/// One step of the schema.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Migration {
+    pub version: i64,
+    pub description: String,
+}
+
+/// What the database has and what it lacks.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct MigrationStatus {
+    pub applied: Vec<Migration>,
+    pub pending: Vec<Migration>,
+}
+
+impl MigrationStatus {
+    /// Whether this program can work on the database. A newer schema is fine: migrations only ever add.
+    pub fn is_current(&self) -> bool {
+        self.pending.is_empty()
+    }
+}
+
+/// What a migration did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct MigrationReport {
+    pub applied: Vec<Migration>,
+}
+
+impl Store {
+    /// Brings the schema up to date. Several processes may do this at once; one does, the others find it done.
+    pub async fn migrate(&self) -> Result<MigrationReport, Error> {
+        let before = self.migration_status().await?;
+        let migrator = self.migrator();
+        let _writer = self.writer().await?;
+        match &self.pool {
+            Pool::Sqlite(pool) => run(&migrator, &mut *pool.acquire().await?).await,
+            Pool::Postgres(pool) => run(&migrator, &mut *pool.acquire().await?).await,
+            Pool::MySql(pool) => {
+                let mut connection = pool.acquire().await?;
+                match run(&migrator, &mut *connection).await {
+                    Err(MigrateError::Dirty(version)) => {
+                        let sql = "DELETE FROM conductor_migration WHERE version = ? AND success = FALSE";
+                        self.pool.execute(sql, params![version]).await?;
+                        run(&migrator, &mut *connection).await
+                    }
+                    result => result,
+                }
+            }
+        }
+        .map_err(failed)?;
+        Ok(MigrationReport { applied: before.pending })
+    }
+
+    /// Compares the database with this program, changing nothing.
+    pub async fn migration_status(&self) -> Result<MigrationStatus, Error> {
+        let applied = if self.has_table().await? { self.applied().await? } else { Vec::new() };
+        let mut status = MigrationStatus::default();
+        for known in self.migrator().iter() {
+            let migration = Migration { version: known.version, description: known.description.to_string() };
+            match applied.iter().find(|applied| applied.version == known.version) {
+                Some(applied) if applied.checksum != known.checksum => {
+                    return Err(failed(MigrateError::VersionMismatch(known.version)));
+                }
+                Some(_) => status.applied.push(migration),
+                None => status.pending.push(migration),
+            }
+        }
+        Ok(status)
+    }
+
+    async fn applied(&self) -> Result<Vec<AppliedMigration>, Error> {
+        match &self.pool {
+            Pool::Sqlite(pool) => pool.acquire().await?.list_applied_migrations(TABLE).await,
+            Pool::Postgres(pool) => pool.acquire().await?.list_applied_migrations(TABLE).await,
+            Pool::MySql(pool) => pool.acquire().await?.list_applied_migrations(TABLE).await,
+        }
+        .map_err(failed)
+    }
+
+    async fn has_table(&self) -> Result<bool, Error> {
+        let sql = match self.pool {
+            Pool::Sqlite(_) => "SELECT 1 AS found FROM sqlite_master WHERE type = 'table' AND name = ?",
+            Pool::Postgres(_) => "SELECT 1 AS found FROM pg_catalog.pg_class WHERE oid = to_regclass(?)",
+            Pool::MySql(_) => {
+                "SELECT 1 AS found FROM information_schema.tables \
+                 WHERE table_schema = DATABASE() AND table_name = ?"
+            }
+        };
+        Ok((&mut &*self).row(sql, params![TABLE]).await?.is_some())
+    }
+
+    fn migrator(&self) -> Migrator {
+        let mut migrator = match self.pool {
+            Pool::Sqlite(_) => sqlx::migrate!("migrations/sqlite"),
+            Pool::Postgres(_) => sqlx::migrate!("migrations/postgres"),
+            Pool::MySql(_) => sqlx::migrate!("migrations/mysql"),
+        };
+        migrator.dangerous_set_table_name(TABLE);
+        // During a rolling upgrade an older worker meets a newer schema.
+        migrator.set_ignore_missing(true);
+        migrator
+    }
+}
+
+/// Runs under the migrator's lock, which a failed run leaves behind on the connection.
+async fn run<C: Migrate>(migrator: &Migrator, connection: &mut C) -> Result<(), MigrateError> {
+    let result = migrator.run_direct(None, connection, false).await;
+    if result.is_err() {
+        connection.unlock().await.ok();
+    }
+    result
+}
+
+fn failed(error: MigrateError) -> Error {
+    match error {
+        MigrateError::Execute(cause) => Error::from(cause),
+        other => Error::Migration(Box::new(other)),
+    }
+}

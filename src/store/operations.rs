@@ -1,0 +1,308 @@
+//! Operations: reading them, and every write that accepts, moves or ends one.
+
+use std::time::Duration;
+
+use secrecy::{ExposeSecret, SecretString};
+use uuid::Uuid;
+
+use crate::operation::record::{Kind, Lease, Operation, ReplyTo, State};
+
+use super::driver::{Param, Read, Row, Transaction, params};
+use super::error::Error;
+use super::messages::message_key;
+use super::text::reason;
+use super::vault::Vault;
+use super::{Store, millis};
+
+/// When an operation is looked at next, and whether its worker keeps it until then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wake {
+    /// At once, by the same worker.
+    Now,
+    /// Later, by the same worker, which goes on renewing its lease.
+    After(Duration),
+    /// Later, by any worker.
+    Release { after: Duration },
+}
+
+/// How an operation ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    Done,
+    Failed,
+}
+
+/// Where an operation stands, for whoever waits for its end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outcome {
+    pub state: State,
+    pub reason: Option<String>,
+    pub finished_ms: Option<i64>,
+}
+
+pub(super) const COLUMNS: &str = "uuid, kind, bay_uuid, state, step, attempts, superseded, request_id, message_key, \
+     progress, token, reply_to, deadline_ms, created_ms, fence";
+
+impl Store {
+    pub async fn operation(&self, uuid: Uuid) -> Result<Option<Operation>, Error> {
+        find(&mut &*self, uuid).await
+    }
+
+    /// The unfinished operation that a bay is busy with.
+    pub async fn active_operation(&self, bay: Uuid) -> Result<Option<Operation>, Error> {
+        active(&mut &*self, bay).await
+    }
+
+    /// How an operation stands or ended; `None` when it is unknown or was purged.
+    pub async fn outcome(&self, operation: Uuid) -> Result<Option<Outcome>, Error> {
+        let sql = "SELECT state, reason, finished_ms FROM operation WHERE uuid = ?";
+        let row = (&mut &*self).row(sql, params![operation]).await?;
+        let read = |row: Row| {
+            let (reason, finished_ms) = (row.text("reason")?, row.int_opt("finished_ms")?);
+            Ok(Outcome { state: state(&row)?, reason, finished_ms })
+        };
+        row.map(read).transpose()
+    }
+}
+
+impl Transaction {
+    /// Reads an operation and keeps it from being changed by others until the end.
+    pub async fn operation(&mut self, uuid: Uuid) -> Result<Option<Operation>, Error> {
+        self.lock("SELECT uuid FROM operation WHERE uuid = ?", params![uuid]).await?;
+        find(self, uuid).await
+    }
+
+    /// The operation that a bay is busy with; it cannot end before this transaction does.
+    pub async fn active_operation(&mut self, bay: Uuid) -> Result<Option<Operation>, Error> {
+        loop {
+            let Some(seen) = active(self, bay).await? else { return Ok(None) };
+            let locked = self.operation(seen.uuid).await?;
+            // It may have ended, and another begun, before the lock was ours.
+            if active(self, bay).await?.is_some_and(|now| now.uuid == seen.uuid) {
+                return Ok(locked);
+            }
+        }
+    }
+
+    /// The operation that begins when this one ends.
+    pub async fn successor(&mut self, of: Uuid) -> Result<Option<Operation>, Error> {
+        let sql = format!("SELECT {COLUMNS} FROM operation WHERE after_operation = ?");
+        let row = self.row(&sql, params![of]).await?;
+        row.map(|row| read(&row, self.vault())).transpose()
+    }
+
+    /// Records a new operation, due at once, or says what the bay is busy with; then the transaction goes on.
+    ///
+    /// `created_ms` is the database's clock, whatever the record says.
+    pub async fn insert_operation(&mut self, operation: &Operation) -> Result<(), Error> {
+        let sql = "INSERT INTO active_operation (bay_uuid, operation_uuid) VALUES (?, ?) {or_nothing}";
+        while !self.insert_new(sql, params![operation.bay, operation.uuid]).await? {
+            // What was in the way may have ended since: then the bay is free.
+            if let Some(active) = active(self, operation.bay).await? {
+                return Err(Error::Busy { kind: active.kind, operation: active.uuid });
+            }
+        }
+        self.insert(operation, None).await.map(drop)
+    }
+
+    /// Records an operation that begins when `predecessor` ends, in the transaction that ends it; at once if it has
+    /// ended. [`Error::Busy`] names another successor that came first.
+    pub async fn insert_successor(&mut self, operation: &Operation, predecessor: Uuid) -> Result<(), Error> {
+        self.operation(predecessor).await?;
+        let still = "SELECT uuid FROM operation WHERE uuid = ? AND state = 'running'";
+        if self.row(still, params![predecessor]).await?.is_none() {
+            return self.insert_operation(operation).await;
+        }
+        if self.insert(operation, Some(predecessor)).await? {
+            return Ok(());
+        }
+        match self.successor(predecessor).await? {
+            Some(first) => Err(Error::Busy { kind: first.kind, operation: first.uuid }),
+            None => Err(Error::Duplicate),
+        }
+    }
+
+    /// Asks an unfinished operation to stop at its next step boundary, soon. False when it has ended.
+    pub async fn supersede(&mut self, operation: Uuid) -> Result<bool, Error> {
+        let sql =
+            "UPDATE operation SET superseded = TRUE, run_at = {now_ms} WHERE uuid = ? AND state = 'running'";
+        Ok(self.execute(sql, params![operation]).await? > 0)
+    }
+
+    /// Writes an operation's progress under its lease and says when it is looked at next.
+    ///
+    /// If a delete superseded it since `operation` was read, it is looked at at once.
+    pub async fn advance(&mut self, lease: &Lease, operation: &Operation, wake: Wake) -> Result<(), Error> {
+        let (delay, keep) = match wake {
+            Wake::Now => (Duration::ZERO, true),
+            Wake::After(delay) => (delay, true),
+            Wake::Release { after } => (after, false),
+        };
+        let give_back = if keep { "" } else { ", lease_owner = NULL, lease_until = 0" };
+        let sql = format!(
+            "UPDATE operation SET step = ?, attempts = ?, progress = ?, token = ?, reply_to = ?, deadline_ms = ?, \
+             run_at = CASE WHEN superseded = TRUE AND ? = FALSE THEN {{now_ms}} ELSE {{now_ms}} + ? END{give_back} \
+             WHERE uuid = ? AND fence = ? AND lease_owner = ? AND state = 'running'"
+        );
+        let mut params = params![operation.step.as_str(), operation.attempts];
+        params.extend(secrets(operation, self.vault())?);
+        params.extend(params![operation.deadline_ms, operation.superseded, millis(delay)]);
+        params.extend(holder(lease));
+        self.fenced(lease, &sql, params).await
+    }
+
+    /// Ends an operation under its lease: its secrets are erased and the bay is free, or its successor's, which is
+    /// due at once and returned.
+    pub async fn finish(
+        &mut self,
+        lease: &Lease,
+        ending: Ending,
+        why: Option<&str>,
+    ) -> Result<Option<Uuid>, Error> {
+        let state = match ending {
+            Ending::Done => State::Done,
+            Ending::Failed => State::Failed,
+        };
+        let sql = "UPDATE operation SET state = ?, reason = ?, finished_ms = {now_ms}, progress = NULL, \
+             token = NULL, reply_to = NULL, lease_owner = NULL, lease_until = 0 \
+             WHERE uuid = ? AND fence = ? AND lease_owner = ? AND state = 'running'";
+        let mut params = params![state.as_str(), why.map(reason)];
+        params.extend(holder(lease));
+        self.fenced(lease, sql, params).await?;
+        self.hand_over(lease.operation).await
+    }
+
+    async fn hand_over(&mut self, from: Uuid) -> Result<Option<Uuid>, Error> {
+        let waiting = self.row("SELECT uuid FROM operation WHERE after_operation = ?", params![from]).await?;
+        let Some(to) = waiting.map(|row| row.uuid("uuid")).transpose()? else {
+            self.execute("DELETE FROM active_operation WHERE operation_uuid = ?", params![from]).await?;
+            return Ok(None);
+        };
+        let sql = "UPDATE active_operation SET operation_uuid = ? WHERE operation_uuid = ?";
+        self.execute(sql, params![to, from]).await?;
+        let sql = "UPDATE operation SET after_operation = NULL, run_at = {now_ms} WHERE uuid = ?";
+        self.execute(sql, params![to]).await?;
+        Ok(Some(to))
+    }
+
+    /// Lets another caller wait for an operation's end.
+    pub async fn add_waiter(
+        &mut self,
+        operation: Uuid,
+        reply_to: Option<&ReplyTo>,
+        key: Option<&str>,
+    ) -> Result<(), Error> {
+        let sql = "INSERT INTO operation_waiter (operation_uuid, reply_to, message_key) VALUES (?, ?, ?)";
+        self.execute(sql, params![operation, reply_to_json(reply_to)?, key.map(message_key)]).await.map(drop)
+    }
+
+    /// Takes everyone who waits for an operation, in the order they came.
+    pub async fn take_waiters(
+        &mut self,
+        operation: Uuid,
+    ) -> Result<Vec<(Option<ReplyTo>, Option<String>)>, Error> {
+        let sql = "SELECT reply_to, message_key FROM operation_waiter WHERE operation_uuid = ? ORDER BY id";
+        let rows = self.rows(sql, params![operation]).await?;
+        self.execute("DELETE FROM operation_waiter WHERE operation_uuid = ?", params![operation]).await?;
+        rows.iter().map(|row| Ok((reply_to(row)?, row.text("message_key")?))).collect()
+    }
+
+    async fn insert(&mut self, operation: &Operation, after: Option<Uuid>) -> Result<bool, Error> {
+        let sql = "INSERT INTO operation (uuid, kind, bay_uuid, state, step, attempts, superseded, request_id, \
+             message_key, progress, token, reply_to, deadline_ms, after_operation, run_at, lease_until, fence, \
+             created_ms) VALUES (?, ?, ?, 'running', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, {now_ms}, 0, 0, {now_ms}) \
+             {or_nothing}";
+        let mut params = params![
+            operation.uuid,
+            operation.kind.as_str(),
+            operation.bay,
+            operation.step.as_str(),
+            operation.attempts,
+            operation.superseded,
+            &operation.request_id,
+            operation.message_key.as_deref().map(message_key),
+        ];
+        params.extend(secrets(operation, self.vault())?);
+        params.extend(params![operation.deadline_ms, after.map(|uuid| uuid.to_string())]);
+        self.insert_new(sql, params).await
+    }
+
+    async fn fenced(&mut self, lease: &Lease, sql: &str, params: Vec<Param>) -> Result<(), Error> {
+        if self.execute(sql, params).await? == 0 {
+            return Err(Error::LeaseLost { operation: lease.operation });
+        }
+        Ok(())
+    }
+}
+
+/// Who must hold the row, in the order of every fenced statement.
+pub(super) fn holder(lease: &Lease) -> Vec<Param> {
+    params![lease.operation, lease.fence, lease.owner.as_str()]
+}
+
+/// Progress, token and reply address, as every statement writes them.
+fn secrets(operation: &Operation, vault: &Vault) -> Result<Vec<Param>, Error> {
+    let token = operation.token.as_ref().map(|token| {
+        vault.seal(&format!("operation.token:{}", operation.uuid), token.expose_secret().as_bytes())
+    });
+    let progress = vault.seal(&format!("operation.progress:{}", operation.uuid), &operation.progress);
+    Ok(params![progress, token, reply_to_json(operation.reply_to.as_ref())?])
+}
+
+fn reply_to_json(reply_to: Option<&ReplyTo>) -> Result<Option<String>, Error> {
+    let json = reply_to.map(serde_json::to_string).transpose();
+    json.map_err(|_| Error::corrupt("a reply address that is not text"))
+}
+
+async fn find(db: &mut impl Read, uuid: Uuid) -> Result<Option<Operation>, Error> {
+    let row = db.row(&format!("SELECT {COLUMNS} FROM operation WHERE uuid = ?"), params![uuid]).await?;
+    row.map(|row| read(&row, db.vault())).transpose()
+}
+
+async fn active(db: &mut impl Read, bay: Uuid) -> Result<Option<Operation>, Error> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM operation \
+         WHERE uuid IN (SELECT operation_uuid FROM active_operation WHERE active_operation.bay_uuid = ?)"
+    );
+    let row = db.row(&sql, params![bay]).await?;
+    row.map(|row| read(&row, db.vault())).transpose()
+}
+
+pub(super) fn state(row: &Row) -> Result<State, Error> {
+    let text = row.string("state")?;
+    let states = [State::Running, State::Done, State::Failed];
+    states.into_iter().find(|state| state.as_str() == text).ok_or_else(|| Error::corrupt("operation.state"))
+}
+
+pub(super) fn kind(row: &Row) -> Result<Kind, Error> {
+    Kind::parse(&row.string("kind")?).ok_or_else(|| Error::corrupt("operation.kind"))
+}
+
+fn reply_to(row: &Row) -> Result<Option<ReplyTo>, Error> {
+    let json = row.text("reply_to")?.map(|json| serde_json::from_str(&json)).transpose();
+    json.map_err(|_| Error::corrupt("operation.reply_to"))
+}
+
+pub(super) fn read(row: &Row, vault: &Vault) -> Result<Operation, Error> {
+    let uuid = row.uuid("uuid")?;
+    let open = |column: &str| -> Result<Option<Vec<u8>>, Error> {
+        let stored = row.text(column)?;
+        Ok(stored.map(|stored| vault.open(&format!("operation.{column}:{uuid}"), &stored)).transpose()?)
+    };
+    let token = open("token")?.map(String::from_utf8).transpose();
+    Ok(Operation {
+        uuid,
+        kind: kind(row)?,
+        bay: row.uuid("bay_uuid")?,
+        request_id: row.text("request_id")?,
+        message_key: row.text("message_key")?,
+        step: row.string("step")?,
+        attempts: row.small("attempts")?,
+        progress: open("progress")?.unwrap_or_default(),
+        token: token.map_err(|_| Error::corrupt("operation.token"))?.map(SecretString::from),
+        reply_to: reply_to(row)?,
+        superseded: row.flag("superseded")?,
+        deadline_ms: row.int_opt("deadline_ms")?,
+        created_ms: row.int("created_ms")?,
+    })
+}

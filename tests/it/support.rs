@@ -1,0 +1,267 @@
+//! A world per test: its own sandbox cloud, database, exchange and topic; workers in it are real processes.
+
+#[path = "support/database.rs"]
+pub mod database;
+#[path = "support/worker.rs"]
+pub mod worker;
+
+use std::time::Duration;
+
+use mesos_conductor::amqp::settings::Broker;
+use mesos_conductor::client::{CallError, CallOptions, Client};
+use mesos_conductor_proto::codec::Map;
+use mesos_conductor_proto::context::RequestContext;
+use mesos_conductor_sandbox::known::{DEMO_PROJECT, DEMO_USER};
+use mesos_conductor_sandbox::{Config, KnownProject, KnownUser, Sandbox};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use uuid::Uuid;
+
+use self::database::{Backend, Database};
+use self::worker::Worker;
+
+/// How long anything may take that is waited for: only a fault makes a test wait this long.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+pub struct World {
+    pub sandbox: Sandbox,
+    pub database: Database,
+    pub broker: Broker,
+    pub directory: TempDir,
+    amqp: String,
+}
+
+/// The URL of the real broker. Absent, the tests that need it say so; in CI that is a failure.
+pub fn amqp_url() -> String {
+    std::env::var("CONDUCTOR_TEST_AMQP_URL")
+        .expect("CONDUCTOR_TEST_AMQP_URL names a RabbitMQ; `make test` starts one")
+}
+
+impl World {
+    pub async fn new() -> Self {
+        Self::on(Backend::Sqlite).await
+    }
+
+    pub async fn on(backend: Backend) -> Self {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let sandbox = Sandbox::start(Config::default()).await.expect("the sandbox starts");
+        let database = Database::create(backend, directory.path()).await;
+        let amqp = amqp_url();
+        let id = Uuid::new_v4().simple().to_string();
+        let mut broker = Broker::from_transport_url(&amqp).expect("the broker's URL");
+        broker.exchange = format!("magnum-{id}");
+        broker.topic = format!("conductor-{id}");
+        Self { sandbox, database, broker, directory, amqp }
+    }
+
+    /// A worker's configuration; `more` is added as it is.
+    pub fn configuration(&self, more: &str) -> String {
+        let trustee = mesos_conductor_sandbox::known::TRUSTEE_DOMAIN_ADMIN;
+        let service = mesos_conductor_sandbox::known::SERVICE_USER;
+        format!(
+            r#"
+[DEFAULT]
+host = "worker.test"
+transport_url = "{amqp}"
+control_exchange = "{exchange}"
+rpc_ping_enabled = true
+[conductor]
+topic = "{topic}"
+operation_lease = "2s"
+poll_interval = "100ms"
+[telemetry]
+health_listen = "127.0.0.1:0"
+log_format = "json"
+log_filter = "info,mesos_conductor=debug"
+[database]
+connection = "{database}"
+[keystone_auth]
+auth_url = "{auth_url}"
+username = "{service_name}"
+password = "{service_password}"
+project_name = "service"
+user_domain_id = "default"
+project_domain_id = "default"
+[trust]
+trustee_domain_id = "{trustee_domain}"
+trustee_domain_admin_id = "{trustee_admin}"
+trustee_domain_admin_password = "{trustee_password}"
+[oslo_messaging_notifications]
+driver = "messagingv2"
+{more}
+"#,
+            amqp = self.amqp.replace("amqp://", "rabbit://"),
+            exchange = self.broker.exchange,
+            topic = self.broker.topic,
+            database = self.database.url(),
+            auth_url = self.sandbox.auth_url(),
+            service_name = service.name,
+            service_password = service.password,
+            trustee_domain = trustee.domain.id,
+            trustee_admin = trustee.id,
+            trustee_password = trustee.password,
+        )
+    }
+
+    pub async fn worker(&self) -> Worker {
+        Worker::start(self, "", None).await
+    }
+
+    /// A worker that stops itself at a named point: `kill:bay_create/stack/effect`.
+    pub async fn doomed_worker(&self, fault: &str) -> Worker {
+        Worker::start(self, "", Some(fault)).await
+    }
+
+    pub async fn client(&self) -> Client {
+        Client::connect(&self.broker).await.expect("a client connects")
+    }
+
+    pub fn demo(&self) -> RequestContext {
+        self.context(DEMO_USER, DEMO_PROJECT)
+    }
+
+    /// The context that magnum-api makes for a user's request.
+    pub fn context(&self, user: KnownUser, project: KnownProject) -> RequestContext {
+        RequestContext::default()
+            .with("auth_token", self.sandbox.issue_token(user, project))
+            .with("auth_url", self.sandbox.auth_url())
+            .with("user_id", user.id)
+            .with("user_name", user.name)
+            .with("project_id", project.id)
+            .with("project_name", project.name)
+            .with("domain_id", user.domain.id)
+            .with("roles", json!(["member", "heat_stack_owner"]))
+            .with("request_id", format!("req-{}", Uuid::new_v4()))
+            .with("is_admin", false)
+    }
+
+    pub fn options(&self) -> CallOptions {
+        CallOptions { timeout: PATIENCE, context: self.demo(), ..CallOptions::default() }
+    }
+}
+
+/// The fields of a bay model that can be built.
+pub fn model_fields() -> Value {
+    json!({
+        "name": "mesos-model", "coe": "mesos", "cluster_distro": "ubuntu", "server_type": "vm",
+        "image_id": "ubuntu-mesos", "keypair_id": "testkey", "external_network_id": "public",
+        "flavor_id": "m1.small", "master_flavor_id": "m1.small", "dns_nameserver": "8.8.8.8",
+        "labels": { "mesos_slave_work_dir": "/tmp/mesos" },
+    })
+}
+
+/// A Bay or BayModel as clients send it: every field changed.
+pub fn object(name: &str, version: &str, data: Value) -> Value {
+    let changes: Vec<String> = data.as_object().expect("fields").keys().cloned().collect();
+    json!({
+        "magnum_object.name": name, "magnum_object.namespace": "magnum", "magnum_object.version": version,
+        "magnum_object.data": data, "magnum_object.changes": changes,
+    })
+}
+
+pub fn map(value: Value) -> Map {
+    match value {
+        Value::Object(map) => map,
+        other => panic!("{other} is no map"),
+    }
+}
+
+/// The fields in a serialised object.
+pub fn data(object: &Value) -> &Value {
+    &object["magnum_object.data"]
+}
+
+/// What a test does most: bay models and bays over RPC, as the demo user.
+pub struct Caller<'a> {
+    pub world: &'a World,
+    pub client: Client,
+}
+
+impl<'a> Caller<'a> {
+    pub async fn new(world: &'a World) -> Self {
+        Self { world, client: world.client().await }
+    }
+
+    pub async fn call(&self, method: &str, args: Value) -> Result<Value, CallError> {
+        self.client.call(method, map(args), self.world.options()).await
+    }
+
+    /// Creates a model and returns its uuid.
+    pub async fn create_model(&self) -> String {
+        let args = json!({
+            "objinst": object("BayModel", "1.10", model_fields()), "objmethod": "create", "args": [], "kwargs": {},
+        });
+        let answer = self.call("object_action", args).await.expect("the model is created");
+        answer[0]["uuid"].as_str().expect("a uuid").to_owned()
+    }
+
+    pub fn bay_args(model: &str, node_count: i64) -> Value {
+        let fields = json!({ "name": "b1", "baymodel_id": model, "node_count": node_count, "master_count": 1 });
+        json!({ "bay": object("Bay", "1.5", fields), "bay_create_timeout": 10 })
+    }
+
+    /// Creates a bay and waits until it is complete. Returns its uuid.
+    pub async fn create_bay(&self, model: &str) -> String {
+        let bay = self.call("bay_create", Self::bay_args(model, 2)).await.expect("the bay is created");
+        let uuid = data(&bay)["uuid"].as_str().expect("a uuid").to_owned();
+        self.wait_for_status(&uuid, "CREATE_COMPLETE").await;
+        uuid
+    }
+
+    pub async fn bay(&self, uuid: &str) -> Result<Value, CallError> {
+        let args = json!({
+            "objname": "Bay", "objmethod": "get_by_uuid", "objver": "1.5", "args": [uuid], "kwargs": {},
+        });
+        self.call("object_class_action", args).await
+    }
+
+    pub async fn bays(&self) -> Vec<Value> {
+        let args = json!({
+            "objname": "Bay", "objmethod": "list", "objver": "1.5", "args": [1000, null],
+            "kwargs": { "sort_key": "id", "sort_dir": "asc" },
+        });
+        let listed = self.call("object_class_action", args).await.expect("bays are listed");
+        listed.as_array().expect("a list").clone()
+    }
+
+    pub async fn wait_for_status(&self, uuid: &str, status: &str) -> Value {
+        let found = eventually(|| async {
+            let bay = self.bay(uuid).await.ok()?;
+            (data(&bay)["status"] == status).then_some(bay)
+        });
+        match found.await {
+            Some(bay) => bay,
+            None => panic!("the bay never was {status}; it is {:?}", self.bay(uuid).await),
+        }
+    }
+
+    pub async fn wait_until_gone(&self, uuid: &str) {
+        let gone = eventually(|| async { self.bays().await.iter().all(|bay| data(bay)["uuid"] != uuid).then_some(()) });
+        assert!(gone.await.is_some(), "the bay is still there: {:?}", self.bay(uuid).await);
+    }
+}
+
+/// Asks again and again until there is an answer or the patience ends.
+pub async fn eventually<T, F, Fut>(mut ask: F) -> Option<T>
+where
+    F: FnMut() -> Fut,
+    Fut: Future<Output = Option<T>>,
+{
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    let mut every = tokio::time::interval(Duration::from_millis(50));
+    while tokio::time::Instant::now() < deadline {
+        every.tick().await;
+        if let Some(found) = ask().await {
+            return Some(found);
+        }
+    }
+    None
+}
+
+/// The class of the failure a call ended in.
+pub fn failure_class(error: &CallError) -> &str {
+    match error {
+        CallError::Remote(failure) => &failure.class,
+        other => panic!("not a failure of the conductor: {other}"),
+    }
+}

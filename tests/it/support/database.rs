@@ -1,0 +1,72 @@
+//! A fresh database per test, on any of the three kinds.
+
+use std::path::Path;
+
+use sqlx::{Connection, Executor};
+use uuid::Uuid;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Backend {
+    Sqlite,
+    Postgres,
+    MySql,
+}
+
+pub struct Database {
+    backend: Backend,
+    url: String,
+    /// The server's own database, for creating and dropping this one.
+    server: String,
+    name: String,
+}
+
+impl Database {
+    pub async fn create(backend: Backend, directory: &Path) -> Self {
+        let name = format!("t{}", Uuid::new_v4().simple());
+        let (server, url) = match backend {
+            Backend::Sqlite => (String::new(), format!("sqlite:///{}/{name}.sqlite", directory.display())),
+            Backend::Postgres => named("CONDUCTOR_TEST_POSTGRES_URL", &name),
+            Backend::MySql => named("CONDUCTOR_TEST_MYSQL_URL", &name),
+        };
+        let database = Self { backend, url, server, name };
+        database.on_server(&format!("CREATE DATABASE {}", database.name)).await;
+        database
+    }
+
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    pub fn backend(&self) -> Backend {
+        self.backend
+    }
+
+    /// Test data is worth nothing afterwards, but servers of developers live long.
+    pub async fn drop_it(&self) {
+        let force = if self.backend == Backend::Postgres { " WITH (FORCE)" } else { "" };
+        self.on_server(&format!("DROP DATABASE {}{force}", self.name)).await;
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "the statement holds nothing but a generated name")]
+    async fn on_server(&self, sql: &str) {
+        let sql = sqlx::AssertSqlSafe(sql.to_owned());
+        match self.backend {
+            Backend::Sqlite => {}
+            Backend::Postgres => {
+                let mut server = sqlx::PgConnection::connect(&self.server).await.expect("PostgreSQL answers");
+                server.execute(sql).await.expect("the statement is accepted");
+            }
+            Backend::MySql => {
+                let mut server = sqlx::MySqlConnection::connect(&self.server).await.expect("MySQL answers");
+                server.execute(sql).await.expect("the statement is accepted");
+            }
+        }
+    }
+}
+
+fn named(variable: &str, name: &str) -> (String, String) {
+    let server = std::env::var(variable).unwrap_or_else(|_| panic!("{variable} names a server; `make test` starts one"));
+    let (address, _) = server.rsplit_once('/').expect("the URL names a database");
+    let url = format!("{address}/{name}");
+    (server.clone(), url)
+}
