@@ -91,3 +91,55 @@ fn print(notification: &Notification, output: &mut Output) -> Result<(), Error> 
         notification.publisher_id,
     ))?)
 }
+
+#[cfg(test)]
+mod tests {
+    use mesos_conductor_proto::notification::Priority;
+
+    use super::*;
+    use crate::cli::{Command, output::Format, tests};
+
+    fn notification(bay: &str) -> Notification {
+        Notification {
+            message_id: "m-1".to_owned(),
+            publisher_id: "container-infra.h".to_owned(),
+            event_type: "magnum.cluster.create".to_owned(),
+            priority: Priority::Info,
+            payload: json!({ "outcome": "success", "target": { "id": bay } }),
+            timestamp: "2030-01-01 00:00:00.000000".to_owned(),
+            unique_id: "u".to_owned(),
+            context: serde_json::Map::new(),
+        }
+    }
+
+    #[test]
+    fn a_notification_is_one_line_in_either_format() {
+        let (mut table, results, _) = tests::output(Format::Table, false);
+        print(&notification("b-1"), &mut table).unwrap();
+        let text = results.text();
+        assert_eq!(text.lines().count(), 1);
+        for part in [
+            "2030-01-01 00:00:00.000000  INFO",
+            "magnum.cluster.create",
+            "success",
+            "b-1",
+            "container-infra.h",
+        ] {
+            assert!(text.contains(part), "{part} is not in {text}");
+        }
+        let (mut whole, results, _) = tests::output(Format::Json, false);
+        print(&notification("b-1"), &mut whole).unwrap();
+        let read: Value = serde_json::from_str(results.text().trim_end()).unwrap();
+        assert_eq!((&read["priority"], &read["payload"]["target"]["id"]), (&json!("INFO"), &json!("b-1")));
+        assert_eq!(results.text().lines().count(), 1);
+    }
+
+    #[test]
+    fn one_bay_can_be_watched() {
+        let Command::Watch(watch) = tests::parse("x watch --bay b-1") else { panic!() };
+        assert!(watch.wants(&notification("b-1")));
+        assert!(!watch.wants(&notification("b-2")));
+        let Command::Watch(all) = tests::parse("x watch") else { panic!() };
+        assert!(all.wants(&notification("b-2")));
+    }
+}
