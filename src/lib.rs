@@ -3,6 +3,7 @@
 pub mod amqp;
 pub mod app;
 pub mod bay;
+pub mod cli;
 pub mod client;
 pub mod config;
 pub mod error;

@@ -223,6 +223,19 @@ fn references_are_replaced() {
 }
 
 #[test]
+fn options_in_the_transport_url_win_over_the_file() {
+    let text = "[DEFAULT]\ntransport_url = rabbit://u:p@h/v?rabbit_quorum_queue=true&ssl_ca_file=%2Fca&bogus=1\n\
+                [oslo_messaging_rabbit]\nrabbit_quorum_queue = false\nheartbeat_timeout_threshold = 7\n";
+    let (_files, sources) = one_file("x.conf", text);
+    let Loaded { settings, warnings, .. } = load(&sources).unwrap();
+    let rabbit = settings.oslo_messaging_rabbit;
+    assert!(rabbit.rabbit_quorum_queue);
+    assert_eq!(rabbit.ssl_ca_file, Some(PathBuf::from("/ca")));
+    assert_eq!(rabbit.heartbeat_timeout_threshold, Duration::from_secs(7));
+    assert!(warnings[0].to_string().contains("x.conf:2 (in transport_url): [oslo_messaging_rabbit] bogus"));
+}
+
+#[test]
 fn every_fault_is_listed_at_once() {
     let faults = faults_of(
         "[DEFAULT]\n\
