@@ -46,6 +46,7 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
     tracing::info!(
         address = %listener.local_addr()?,
         worker = worker.shop.owner,
+        server = worker.name,
         topic = settings.conductor.topic,
         database = worker.shop.store.backend().as_str(),
         "the worker starts"
@@ -64,6 +65,8 @@ struct Worker {
     shop: Arc<Workshop>,
     notifications: Publisher,
     server: Server,
+    /// The name by which a request can be sent to this worker alone.
+    name: String,
     pulse: Pulse,
 }
 
@@ -101,8 +104,9 @@ impl Worker {
             hint: Arc::new(Notify::new()),
         });
         let dispatcher = Dispatcher::new(Arc::clone(&shop), rpc_settings(settings)?);
+        let name = broker.server.clone();
         let server = Server::new(broker, Arc::new(dispatcher));
-        Ok(Self { shop, notifications, server, pulse: Pulse::new(Duration::from_secs(30)) })
+        Ok(Self { shop, notifications, server, name, pulse: Pulse::new(Duration::from_secs(30)) })
     }
 
     fn checks(&self) -> Vec<Arc<dyn telemetry::http::HealthCheck>> {

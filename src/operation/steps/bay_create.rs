@@ -106,7 +106,11 @@ impl Step for Trust {
         };
         let trust = scene.cloud.ensure_trust(&caller, &trustee, scene.budget()).await.map_err(|error| {
             let trustee_user_id = trustee.user_id.clone();
-            StepError::from_cloud(&error, |reason| Fault::TrustCreateFailed { trustee_user_id, reason })
+            StepError::from_cloud(&error, |reason| match error.is_unauthorized() {
+                // The caller's token opens nothing: that is no fault of the trust's.
+                true => Fault::AuthorizationFailure { client: "keystone".to_owned(), message: reason },
+                false => Fault::TrustCreateFailed { trustee_user_id, reason },
+            })
         })?;
         let mut bay = bay.clone();
         bay.trust_id = Some(trust);
