@@ -62,6 +62,7 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
 /// A worker's parts, wired.
 struct Worker {
     shop: Arc<Workshop>,
+    notifications: Publisher,
     server: Server,
     pulse: Pulse,
 }
@@ -71,6 +72,10 @@ impl Worker {
         let host = host_name(settings);
         let broker = Arc::new(broker(settings)?);
         let publisher = Publisher::new(Arc::clone(&broker));
+        let notifications = match broker::notifications(settings)? {
+            None => publisher.clone(),
+            Some(own) => Publisher::new(Arc::new(own)),
+        };
         let cloud = cloud::open(settings)?;
         let templates = match &settings.conductor.heat_template_dir {
             None => Templates::embedded(),
@@ -97,7 +102,7 @@ impl Worker {
         });
         let dispatcher = Dispatcher::new(Arc::clone(&shop), rpc_settings(settings)?);
         let server = Server::new(broker, Arc::new(dispatcher));
-        Ok(Self { shop, server, pulse: Pulse::new(Duration::from_secs(30)) })
+        Ok(Self { shop, notifications, server, pulse: Pulse::new(Duration::from_secs(30)) })
     }
 
     fn checks(&self) -> Vec<Arc<dyn telemetry::http::HealthCheck>> {
@@ -126,6 +131,7 @@ impl Worker {
         let outbox = Outbox {
             store: self.shop.store.clone(),
             publisher: self.shop.publisher.clone(),
+            notifications: self.notifications.clone(),
             owner: self.shop.owner.clone(),
             hint: Arc::clone(&self.shop.outbox_hint),
         };
@@ -150,6 +156,7 @@ impl Worker {
         }
         stop.rest.cancel();
         drop(http.await);
+        self.notifications.close().await;
         self.shop.publisher.close().await;
         self.shop.store.close().await;
         tracing::info!("the worker has stopped");
@@ -207,6 +214,7 @@ fn rpc_settings(settings: &Settings) -> anyhow::Result<rpc::Settings> {
         password_symbols: settings.default.password_symbols.clone(),
         setup_deadline: settings.conductor.operation_deadline.unwrap_or(SETUP_DEADLINE),
         max_attempts: settings.conductor.max_deliveries,
+        max_size: settings.conductor.max_message_size,
     })
 }
 

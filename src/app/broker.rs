@@ -47,6 +47,14 @@ pub fn broker(settings: &Settings) -> anyhow::Result<Broker> {
     })
 }
 
+/// The broker of notifications, where they have one of their own.
+pub(super) fn notifications(settings: &Settings) -> anyhow::Result<Option<Broker>> {
+    let Some(url) = &settings.oslo_messaging_notifications.transport_url else { return Ok(None) };
+    let url = Broker::parse_transport_url(url.expose_secret())
+        .context("[oslo_messaging_notifications] transport_url")?;
+    Ok(Some(Broker { hosts: url.hosts, vhost: url.vhost, ..broker(settings)? }))
+}
+
 fn queues(settings: &Settings) -> QueueFlags {
     let rabbit = &settings.oslo_messaging_rabbit;
     let ttl = rabbit.rabbit_transient_queues_ttl;

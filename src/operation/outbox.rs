@@ -27,7 +27,10 @@ const SWEEP: Duration = Duration::from_secs(1);
 /// The publisher of committed messages; one task of every worker.
 pub(crate) struct Outbox {
     pub(crate) store: Store,
+    /// Replies go out here.
     pub(crate) publisher: Publisher,
+    /// Notifications may have a broker of their own.
+    pub(crate) notifications: Publisher,
     pub(crate) owner: String,
     pub(crate) hint: Arc<Notify>,
 }
@@ -98,10 +101,12 @@ impl Outbox {
     }
 
     async fn publish(&self, outgoing: &Outgoing) -> Result<(), PublishError> {
-        if outgoing.purpose == Purpose::Notification && !outgoing.exchange.is_empty() {
-            self.publisher.declare_notification_queue(&outgoing.exchange, &outgoing.routing_key).await?;
+        // A caller's own queue for notifications is on the broker that the call came by.
+        if outgoing.purpose == Purpose::Reply || outgoing.exchange.is_empty() {
+            return self.publisher.publish_in_order(&messages(outgoing)).await;
         }
-        self.publisher.publish_in_order(&messages(outgoing)).await
+        self.notifications.declare_notification_queue(&outgoing.exchange, &outgoing.routing_key).await?;
+        self.notifications.publish_in_order(&messages(outgoing)).await
     }
 }
 

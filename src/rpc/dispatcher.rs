@@ -40,6 +40,8 @@ pub struct Settings {
     pub setup_deadline: Duration,
     /// After how many redeliveries a message is set aside.
     pub max_attempts: u32,
+    /// The largest body that is read.
+    pub max_size: usize,
 }
 
 /// The handler of every delivery.
@@ -62,6 +64,11 @@ impl Dispatcher {
     }
 
     async fn deliver(&self, delivery: &Delivery) -> Result<Disposition, store::Error> {
+        if delivery.body.len() > self.settings.max_size {
+            tracing::warn!(bytes = delivery.body.len(), "a message over [conductor] max_message_size is rejected");
+            metrics::reject(Reject::TooLarge);
+            return Ok(Disposition::Reject);
+        }
         let hash = delivery.redelivered.then(|| body_hash(&delivery.body));
         if let Some(hash) = &hash {
             metrics::redelivery();
