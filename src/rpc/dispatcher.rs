@@ -15,7 +15,7 @@ use tracing::Instrument;
 use crate::amqp::{Delivery, Disposition, Handler};
 use crate::error::Fault;
 use crate::operation::fault;
-use crate::operation::outbox::messages;
+use crate::operation::outbox::{messages, published};
 use crate::operation::record::ReplyTo;
 use crate::operation::runner::{Workshop, reply};
 use crate::rpc::endpoints::METHODS;
@@ -209,11 +209,14 @@ impl Dispatcher {
         let Some(address) = request.reply_address() else { return Ok(Disposition::Ack) };
         let to = ReplyTo { address, object_version: None, at_end: false };
         let reply = reply(&to, &outcome, self.shop.missing_queue_timeout);
-        if let Err(error) = self.shop.publisher.publish_in_order(&messages(&reply)).await {
-            tracing::info!(%error, queue = reply.routing_key, "the reply waits in the outbox");
-            let mut tx = self.shop.store.begin().await?;
-            tx.enqueue(&reply, None).await?;
-            tx.commit().await?;
+        match self.shop.publisher.publish_in_order(&messages(&reply)).await {
+            Ok(()) => published(&reply),
+            Err(error) => {
+                tracing::info!(%error, queue = reply.routing_key, "the reply waits in the outbox");
+                let mut tx = self.shop.store.begin().await?;
+                tx.enqueue(&reply, None).await?;
+                tx.commit().await?;
+            }
         }
         Ok(Disposition::Ack)
     }
