@@ -142,3 +142,6 @@ impl From<ParameterError> for Fault {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
