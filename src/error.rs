@@ -141,3 +141,6 @@ impl From<ParameterError> for Fault {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

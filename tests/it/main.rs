@@ -3,4 +3,6 @@
 #[cfg(test)]
 mod amqp;
 #[cfg(test)]
+mod docs;
+#[cfg(test)]
 mod store;
