@@ -31,9 +31,6 @@ use crate::shutdown::Signals;
 use crate::telemetry::http::{Probes, Pulse};
 use crate::telemetry::{self, metrics};
 
-/// How long what comes before a stack is tried, unless the configuration says otherwise: some times a caller's patience.
-const SETUP_DEADLINE: Duration = Duration::from_secs(300);
-
 /// Runs a worker until a signal stops it.
 pub async fn serve(settings: Settings) -> anyhow::Result<()> {
     let metrics = metrics::install().context("the metrics recorder")?;
@@ -93,7 +90,7 @@ impl Worker {
             settings: step::Settings {
                 poll_interval: settings.conductor.poll_interval,
                 request_timeout: settings.conductor.http_timeout,
-                service_user: cloud::service_user(settings)?.is_some(),
+                service_user: cloud::service_user(settings).is_some(),
                 placement: Placement::default(),
                 default_create_timeout: Some(i64::from(settings.cluster_heat.create_timeout))
                     .filter(|minutes| *minutes > 0),
@@ -218,7 +215,7 @@ fn rpc_settings(settings: &Settings) -> anyhow::Result<rpc::Settings> {
         ping_enabled: settings.default.rpc_ping_enabled,
         notify_queues: regex::Regex::new(pattern).context("[conductor] reply_queue_pattern")?,
         password_symbols: settings.default.password_symbols.clone(),
-        setup_deadline: settings.conductor.operation_deadline.unwrap_or(SETUP_DEADLINE),
+        setup_deadline: settings.conductor.operation_deadline,
         max_attempts: settings.conductor.max_deliveries,
         max_size: settings.conductor.max_message_size,
     })
