@@ -30,8 +30,8 @@ pub struct OutboxRow {
 }
 
 impl Transaction {
-    /// Puts a message into the outbox and returns its number. With an owner it is claimed for that worker, which
-    /// publishes it at once after the commit; others take it if the worker does not.
+    /// Puts a message into the outbox and returns its number. With an owner it is claimed for that worker,
+    /// which publishes it at once after the commit; others take it if the worker does not.
     pub async fn enqueue(&mut self, outgoing: &Outgoing, owner: Option<&str>) -> Result<i64, Error> {
         let sealed = pack(self.vault(), CONTEXT, outgoing)?;
         let purpose = match outgoing.purpose {
@@ -50,16 +50,18 @@ impl Transaction {
 impl Store {
     /// Claims messages for `hold`, oldest first.
     ///
-    /// Within one routing key they are claimed in order: none while an earlier one is in other hands or postponed.
+    /// Within one routing key they are claimed in order: none while an earlier one is in other hands or
+    /// postponed.
     pub async fn claim_outbox(
         &self,
         owner: &str,
         limit: u32,
         hold: Duration,
     ) -> Result<Vec<OutboxRow>, Error> {
-        let free = "SELECT o.id AS id, o.routing_key AS routing_key FROM outbox o WHERE o.claimed_until <= {now_ms} \
-             AND NOT EXISTS (SELECT 1 FROM outbox e WHERE e.routing_key = o.routing_key AND e.id < o.id \
-             AND e.claimed_until > {now_ms}) ORDER BY o.id LIMIT ?";
+        let free = "SELECT o.id AS id, o.routing_key AS routing_key FROM outbox o \
+             WHERE o.claimed_until <= {now_ms} AND NOT EXISTS (SELECT 1 FROM outbox e \
+             WHERE e.routing_key = o.routing_key AND e.id < o.id AND e.claimed_until > {now_ms}) \
+             ORDER BY o.id LIMIT ?";
         let free = (&mut &*self).rows(free, params![limit]).await?;
         if free.is_empty() {
             return Ok(Vec::new());
@@ -116,7 +118,8 @@ impl Store {
         }
         if !behind.is_empty() {
             let sql = format!(
-                "UPDATE outbox SET claimed_by = NULL, claimed_until = 0, attempts = attempts - 1 WHERE id IN ({})",
+                "UPDATE outbox SET claimed_by = NULL, claimed_until = 0, attempts = attempts - 1 \
+                 WHERE id IN ({})",
                 marks(behind.len())
             );
             self.execute(&sql, behind.iter().map(|id| Param::from(*id)).collect()).await?;
