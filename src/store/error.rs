@@ -143,9 +143,11 @@ fn postgres_class(code: &str) -> Class {
 
 fn mysql_class(number: u16) -> Class {
     match number {
-        // A row that changed under the snapshot, lock wait timeout, deadlock (Galera reports a lost certification so).
+        // A row that changed under the snapshot, lock wait timeout, deadlock (Galera reports a lost
+        // certification so).
         1020 | 1205 | 1213 => Class::Retryable,
-        // Disk full, too many connections, shutdown, out of resources, table full, read-only, killed, idle timeout.
+        // Disk full, too many connections, shutdown, out of resources, table full, read-only, killed, idle
+        // timeout.
         1021 | 1040 | 1041 | 1053 | 1114 | 1203 | 1226 | 1290 | 1792 | 1836 | 1927 | 4031 => {
             Class::Unavailable
         }

@@ -1,7 +1,8 @@
 //! The store's conformance suite: the same tests on every database.
 //!
-//! SQLite always runs. PostgreSQL and MySQL run where `CONDUCTOR_TEST_POSTGRES_URL` and `CONDUCTOR_TEST_MYSQL_URL`
-//! name a server; each test makes a database of its own there and drops it afterwards.
+//! SQLite always runs. PostgreSQL and MySQL run where `CONDUCTOR_TEST_POSTGRES_URL` and
+//! `CONDUCTOR_TEST_MYSQL_URL` name a server; each test makes a database of its own there and drops it
+//! afterwards.
 
 pub(crate) mod database;
 
