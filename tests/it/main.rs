@@ -3,4 +3,8 @@
 #[cfg(test)]
 mod amqp;
 #[cfg(test)]
+mod python;
+#[cfg(test)]
 mod store;
+#[cfg(test)]
+mod support;

@@ -43,8 +43,15 @@ impl World {
     }
 
     pub async fn on(backend: Backend) -> Self {
+        Self::with(backend, Config::default()).await
+    }
+
+    /// A world whose cloud takes its time as configured.
+    pub async fn with(backend: Backend, cloud: Config) -> Self {
+        // Any HTTP client of the tests needs one, whether or not it speaks TLS.
+        rustls::crypto::ring::default_provider().install_default().ok();
         let directory = tempfile::tempdir().expect("a temporary directory");
-        let sandbox = Sandbox::start(Config::default()).await.expect("the sandbox starts");
+        let sandbox = Sandbox::start(cloud).await.expect("the sandbox starts");
         let database = Database::create(backend, directory.path()).await;
         let amqp = amqp_url();
         let id = Uuid::new_v4().simple().to_string();
