@@ -238,7 +238,10 @@ parsed!(u16, u32, u64, usize, f64, SocketAddr);
 
 /// An enum whose spellings are the choices of an option.
 macro_rules! choices {
-    ($($(#[$about:meta])* $name:ident { $($(#[$variant_about:meta])* $variant:ident = $text:literal),* $(,)? })*) => { $(
+    ($(
+        $(#[$about:meta])*
+        $name:ident { $($(#[$variant_about:meta])* $variant:ident = $text:literal),* $(,)? }
+    )*) => { $(
         $(#[$about])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         pub enum $name { $($(#[$variant_about])* $variant),* }

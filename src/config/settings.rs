@@ -111,8 +111,8 @@ impl<'a> Reader<'a> {
         Self { effective, faults: Vec::new() }
     }
 
-    /// The value of an option. When what was given is wrong, the fault is noted and the default taken, so that
-    /// the remaining faults are found in the same run.
+    /// The value of an option. When what was given is wrong, the fault is noted and the default taken, so
+    /// that the remaining faults are found in the same run.
     pub(crate) fn take<T: FromItems>(&mut self, section: &'static str, name: &'static str) -> T {
         let entry = self.effective.entry(section, name);
         match typed(entry) {

@@ -124,9 +124,9 @@ pub fn default_file() -> String {
     let mut out = String::from(
         "# The configuration of mesos-conductor, with every option at its default.\n\
          #\n\
-         # Options are called as in magnum.conf; an existing magnum.conf can be passed instead of this file. Each\n\
-         # option can also be set by the environment variable CONDUCTOR__SECTION__OPTION and by the flag\n\
-         # --set section.option=value. Flags win over the environment, and the environment wins over files.\n\
+         # Options are called as in magnum.conf; an existing magnum.conf can be passed in place of this.\n\
+         # Each option can also be set by the environment variable CONDUCTOR__SECTION__OPTION and by the\n\
+         # flag --set section.option=value. Flags win over the environment, and the environment over files.\n\
          # $name and ${section.name} stand for the value of another option; $$ is a dollar sign.\n\
          #\n\
          # This file is made by `mesos-conductor config show --defaults`.\n",

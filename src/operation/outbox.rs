@@ -71,11 +71,14 @@ impl Outbox {
         let outcome = match self.publish(&row.outgoing).await {
             Ok(()) => {
                 fault::point(fault::OUTBOX_CONFIRMED);
-                metrics::published(row.outgoing.purpose, PublishOutcome::Confirmed);
+                published(&row.outgoing);
                 self.store.delete_outbox(row.id).await
             }
             Err(PublishError::Unroutable { .. }) if self.given_up(&row) => {
-                tracing::warn!(queue = row.outgoing.routing_key, "the reply queue is gone; the reply is dropped");
+                tracing::warn!(
+                    queue = row.outgoing.routing_key,
+                    "the reply queue is gone; the reply is dropped"
+                );
                 metrics::published(row.outgoing.purpose, PublishOutcome::Dropped);
                 metrics::reply_dropped();
                 self.store.delete_outbox(row.id).await
@@ -108,6 +111,12 @@ impl Outbox {
         self.notifications.declare_notification_queue(&outgoing.exchange, &outgoing.routing_key).await?;
         self.notifications.publish_in_order(&messages(outgoing)).await
     }
+}
+
+/// Counts and logs what the broker has confirmed.
+pub(crate) fn published(outgoing: &Outgoing) {
+    metrics::published(outgoing.purpose, PublishOutcome::Confirmed);
+    tracing::debug!(purpose = ?outgoing.purpose, queue = outgoing.routing_key, "published and confirmed");
 }
 
 /// The messages of an outgoing record, in their order.

@@ -68,21 +68,34 @@ impl Error {
 
 impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
-        use sqlx::Error as E;
-        match &error {
-            E::Database(cause) => match class(cause.as_ref()) {
-                Class::Retryable => Self::Retryable(error),
-                Class::Unavailable => Self::Unavailable(error),
-                Class::Unstorable => Self::Unstorable(error),
-                Class::Other => Self::Database(error),
-            },
-            E::Io(_) | E::Tls(_) | E::Protocol(_) | E::PoolTimedOut | E::PoolClosed | E::WorkerCrashed => {
-                Self::Unavailable(error)
-            }
-            E::ColumnDecode { index, .. } => Self::corrupt(format!("column {index}")),
-            _ => Self::Database(error),
+        if let sqlx::Error::ColumnDecode { index, .. } = &error {
+            return Self::corrupt(format!("column {index}"));
+        }
+        match classify(&error) {
+            Class::Retryable => Self::Retryable(error),
+            Class::Unavailable => Self::Unavailable(error),
+            Class::Unstorable => Self::Unstorable(error),
+            Class::Other => Self::Database(error),
         }
     }
+}
+
+fn classify(error: &sqlx::Error) -> Class {
+    use sqlx::Error as E;
+    if let E::Database(cause) = error {
+        return class(cause.as_ref());
+    }
+    let connection = matches!(
+        error,
+        E::Io(_)
+            | E::Tls(_)
+            | E::Protocol(_)
+            | E::PoolTimedOut
+            | E::PoolClosed
+            | E::WorkerCrashed
+            | E::BeginFailed
+    );
+    if connection { Class::Unavailable } else { Class::Other }
 }
 
 enum Class {

@@ -82,7 +82,10 @@ impl Store {
         let sql = "SELECT id, message, attempts, created_ms, {now_ms} AS now_ms FROM outbox \
              WHERE claimed_by = ? ORDER BY id";
         let rows = (&mut &*self).rows(sql, params![claim]).await?;
-        let rows: Vec<OutboxRow> = rows.iter().map(|row| read(row, &self.vault)).collect::<Result<_, _>>()?;
+        // One that cannot be read stays claimed until its time is over: it must not hold up the others.
+        let readable =
+            |row: &Row| read(row, &self.vault).inspect_err(|error| tracing::error!(%error, "outbox")).ok();
+        let rows: Vec<OutboxRow> = rows.iter().filter_map(readable).collect();
         self.keep_order(&wanted, rows).await
     }
 

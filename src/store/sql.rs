@@ -42,6 +42,10 @@ impl Backend {
             // INSERT IGNORE would swallow other faults too.
             ("or_nothing", Self::MySql) => "",
             ("or_nothing", Self::Sqlite | Self::Postgres) => "ON CONFLICT DO NOTHING",
+            // On a small table MySQL's optimizer may find one row of many conditions by another index and lock that
+            // first: two statements on the same row would then wait for each other.
+            ("by_key", Self::MySql) => "FORCE INDEX (PRIMARY)",
+            ("by_key", Self::Sqlite | Self::Postgres) => "",
             ("returning_id", Self::Postgres) => "RETURNING id",
             ("returning_id", Self::Sqlite | Self::MySql) => "",
             _ => return None,

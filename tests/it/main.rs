@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod amqp;
 #[cfg(test)]
+mod docs;
+#[cfg(test)]
 mod python;
 #[cfg(test)]
 mod store;

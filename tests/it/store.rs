@@ -14,6 +14,16 @@ mod operations;
 mod outbox;
 mod schema;
 
+/// Used where nothing should outlive the process.
+#[tokio::test]
+async fn a_database_in_memory_serves_all_callers() {
+    let store = database::open("sqlite://", &mesos_conductor::store::Vault::generate_key()).await;
+    store.migrate().await.unwrap();
+    let writes = (0..20).map(|number| messages::is_new(&store, if number % 2 == 0 { "even" } else { "odd" }));
+    let new = futures_util::future::join_all(writes).await;
+    assert_eq!(new.into_iter().filter(|new| *new).count(), 2);
+}
+
 macro_rules! on {
     ($name:ident = $backend:ident, $($module:ident: $($test:ident),+;)+) => {
         mod $name {
