@@ -5,4 +5,8 @@ mod amqp;
 #[cfg(test)]
 mod docs;
 #[cfg(test)]
+mod python;
+#[cfg(test)]
 mod store;
+#[cfg(test)]
+mod support;

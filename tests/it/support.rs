@@ -31,6 +31,9 @@ pub(crate) struct World {
     amqp: String,
 }
 
+/// Any 32 bytes: the pools of workers on a database server have to be given a key.
+const ENCRYPTION_KEY: &str = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
+
 /// The URL of the real broker. Absent, the tests that need it say so; in CI that is a failure.
 pub(crate) fn amqp_url() -> String {
     std::env::var("CONDUCTOR_TEST_AMQP_URL")
@@ -43,15 +46,26 @@ impl World {
     }
 
     pub(crate) async fn on(backend: Backend) -> Self {
+        Self::with(backend, Config::default()).await
+    }
+
+    /// A world whose cloud takes its time as configured.
+    pub(crate) async fn with(backend: Backend, cloud: Config) -> Self {
+        // Any HTTP client of the tests needs one, whether or not it speaks TLS.
+        rustls::crypto::ring::default_provider().install_default().ok();
         let directory = tempfile::tempdir().expect("a temporary directory");
-        let sandbox = Sandbox::start(Config::default()).await.expect("the sandbox starts");
+        let sandbox = Sandbox::start(cloud).await.expect("the sandbox starts");
         let database = Database::create(backend, directory.path()).await;
         let amqp = amqp_url();
         let id = Uuid::new_v4().simple().to_string();
         let mut broker = Broker::from_transport_url(&amqp).expect("the broker's URL");
         broker.exchange = format!("magnum-{id}");
         broker.topic = format!("conductor-{id}");
-        Self { sandbox, database, broker, directory, amqp }
+        let world = Self { sandbox, database, broker, directory, amqp };
+        if backend != Backend::Sqlite {
+            worker::migrate(&world).await;
+        }
+        world
     }
 
     /// A worker's configuration; `more` is added as it is.
@@ -68,6 +82,7 @@ rpc_ping_enabled = true
 [conductor]
 topic = "{topic}"
 operation_lease = "2s"
+encryption_key = "{key}"
 poll_interval = "100ms"
 [telemetry]
 health_listen = "127.0.0.1:0"
@@ -93,6 +108,7 @@ driver = "messagingv2"
             amqp = self.amqp.replace("amqp://", "rabbit://"),
             exchange = self.broker.exchange,
             topic = self.broker.topic,
+            key = ENCRYPTION_KEY,
             database = self.database.url(),
             auth_url = self.sandbox.auth_url(),
             service_name = service.name,

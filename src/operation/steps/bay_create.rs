@@ -18,6 +18,7 @@ static STEPS: &[&dyn Step] =
 
 const STACK: &str = "stack";
 const UNDO_STACK: &str = "undo_stack";
+const UNDO_TRUST: &str = "undo_trust";
 const UNDO_BAY: &str = "undo_bay";
 
 impl Plan for BayCreate {
@@ -56,7 +57,11 @@ impl Plan for BayCreate {
 }
 
 fn undo(scene: &Scene<'_>, fault: Fault) -> Change {
-    Change::step(UNDO_STACK).progress(Progress { failure: Some(fault), ..scene.progress.clone() })
+    // Before its step there is no stack to look for, and perhaps nobody who could: a token that Keystone refuses opens
+    // Heat no more than a trust, and the service user need not have a role in the project.
+    let before_stack = [Trustee.name(), Trust.name()].contains(&scene.operation.step.as_str());
+    let first = if before_stack { UNDO_TRUST } else { UNDO_STACK };
+    Change::step(first).progress(Progress { failure: Some(fault), ..scene.progress.clone() })
 }
 
 /// Makes the user that the bay's nodes and our later work are allowed to act as. Its password was committed with the
@@ -267,7 +272,7 @@ struct UndoTrust;
 #[async_trait]
 impl Step for UndoTrust {
     fn name(&self) -> &'static str {
-        "undo_trust"
+        UNDO_TRUST
     }
 
     async fn run(&self, scene: &Scene<'_>) -> Result<Change, StepError> {

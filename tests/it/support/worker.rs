@@ -116,3 +116,13 @@ fn log_field(log: &str, message: &str, field: &str) -> Option<String> {
 
 /// Long enough for a lease of the tests' workers to run out.
 pub(crate) const PAST_LEASE: Duration = Duration::from_secs(4);
+
+/// Brings the world's database up to date, as its operator would.
+pub(crate) async fn migrate(world: &World) {
+    let config = world.directory.path().join("migrate.toml");
+    std::fs::write(&config, world.configuration("")).expect("the configuration is written");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mesos-conductor"));
+    command.args(["db", "migrate", "--config-file"]).arg(&config).stdin(Stdio::null());
+    let output = command.output().await.expect("the program runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
