@@ -72,7 +72,7 @@ struct Worker {
 
 impl Worker {
     fn assemble(settings: &Settings, store: crate::store::Store) -> anyhow::Result<Self> {
-        let host = host_name(settings);
+        let host = settings.host_name();
         let broker = Arc::new(broker(settings)?);
         let publisher = Publisher::new(Arc::clone(&broker));
         let notifications = match broker::notifications(settings)? {
@@ -95,7 +95,8 @@ impl Worker {
                 request_timeout: settings.conductor.http_timeout,
                 service_user: cloud::service_user(settings)?.is_some(),
                 placement: Placement::default(),
-                default_create_timeout: Some(i64::from(settings.cluster_heat.create_timeout)).filter(|minutes| *minutes > 0),
+                default_create_timeout: Some(i64::from(settings.cluster_heat.create_timeout))
+                    .filter(|minutes| *minutes > 0),
             },
             lease: settings.conductor.operation_lease,
             missing_queue_timeout: broker.missing_queue_timeout,
@@ -132,6 +133,7 @@ impl Worker {
         tasks.spawn(metrics::upkeep(metrics, stop.rest.clone()));
         let housekeeping = Housekeeping { shop: Arc::clone(&self.shop), pulse: self.pulse.clone() };
         tasks.spawn(housekeeping.run(settings.conductor.retention, stop.rest.clone()));
+        tasks.spawn(health::count_broker(self.server.health(), self.server.stats(), stop.rest.clone()));
         let outbox = Outbox {
             store: self.shop.store.clone(),
             publisher: self.shop.publisher.clone(),
@@ -235,12 +237,4 @@ fn notifier(settings: &Settings, host: &str) -> Notifier {
         topics: settings.oslo_messaging_notifications.topics.clone(),
         driver: chosen,
     }
-}
-
-/// `[DEFAULT] host`, else the machine's name.
-fn host_name(settings: &Settings) -> String {
-    let machine = || std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
-    let name = settings.default.host.clone().or_else(machine).unwrap_or_default();
-    let name = name.trim();
-    if name.is_empty() { "localhost".to_owned() } else { name.to_owned() }
 }

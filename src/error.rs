@@ -82,7 +82,9 @@ impl Fault {
             Self::InvalidIdentity(identity) => ("InvalidIdentity", 400, json!({ "identity": identity })),
             Self::OperationInProgress(bay) => ("OperationInProgress", 400, json!({ "bay_name": bay })),
             // Its `message` is the constructor's first argument, so it must not be among the others too.
-            Self::AuthorizationFailure { client, .. } => ("AuthorizationFailure", 403, json!({ "client": client })),
+            Self::AuthorizationFailure { client, .. } => {
+                ("AuthorizationFailure", 403, json!({ "client": client }))
+            }
             Self::TrusteeCreateFailed { username, .. } => {
                 ("TrusteeCreateFailed", 500, json!({ "username": username }))
             }

@@ -39,8 +39,6 @@ table! {
         PANICS = "panics_total";
         /// Steps of operations that were run, by operation, step and outcome.
         OPERATION_STEPS = "operation_steps_total";
-        /// Operations taken over from a worker whose lease had run out.
-        OPERATIONS_TAKEN_OVER = "operations_taken_over_total";
         /// Messages published from the outbox or directly, by purpose and outcome.
         PUBLISHED = "published_total";
         /// Leases that another worker took while this one believed it held them.
@@ -228,10 +226,6 @@ pub fn step(kind: Kind, step: &'static str, outcome: StepOutcome) {
 
 pub fn operation_ended(kind: Kind, took: Duration) {
     histogram!(OPERATION_DURATION, "kind" => kind.as_str()).record(took);
-}
-
-pub fn taken_over(kind: Kind) {
-    counter!(OPERATIONS_TAKEN_OVER, "kind" => kind.as_str()).increment(1);
 }
 
 pub fn leases_lost(count: u64) {

@@ -97,8 +97,9 @@ impl Inspector {
     pub(crate) async fn new(broker: &Broker) -> Self {
         let url = env::var("CONDUCTOR_TEST_AMQP_URL").expect("checked before");
         let (_, rest) = url.split_once("://").expect("it is a URL");
+        let (address, _) = rest.split_once('/').unwrap_or((rest, ""));
         assert_eq!(broker.vhost, "/", "the tests use the default virtual host");
-        let url = format!("amqp://{}/%2f", rest.trim_end_matches('/'));
+        let url = format!("amqp://{address}/%2f");
         let connection = Connection::connect(&url, ConnectionProperties::default()).await;
         Self { connection: connection.expect("the broker takes connections") }
     }
