@@ -276,11 +276,14 @@ impl Write for DeleteBay {
             }
             // The first delete answers this caller too; one that has answered already has nothing more to say.
             Some(active) if active.kind == Kind::BayDelete => self.join(tx, &active).await,
-            Some(active) => {
-                tx.supersede(active.uuid).await?;
-                // A second delete waits as the first one does, and then finds its work done.
-                self.command.begin_after(tx, &bay, active.uuid).await
-            }
+            Some(active) => match tx.successor(active.uuid).await? {
+                // An earlier delete waits for this operation to stop: it answers this caller too.
+                Some(earlier) => self.join(tx, &earlier).await,
+                None => {
+                    tx.supersede(active.uuid).await?;
+                    self.command.begin_after(tx, &bay, active.uuid).await
+                }
+            },
         }
     }
 }
