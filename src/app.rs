@@ -8,7 +8,7 @@ mod store;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -135,13 +135,19 @@ impl Worker {
             owner: self.shop.owner.clone(),
             hint: Arc::clone(&self.shop.outbox_hint),
         };
-        let outbox = tasks.spawn(outbox.run(stop.outbox.clone()));
+        let mut outbox = tasks.spawn(outbox.run(stop.outbox.clone()));
         let permits = usize::from(settings.default.executor_thread_pool_size);
-        let runner = tasks.spawn(Runner::new(Arc::clone(&self.shop), permits).run(stop.runner.clone()));
+        let mut runner = tasks.spawn(Runner::new(Arc::clone(&self.shop), permits).run(stop.runner.clone()));
         let (server, stopping) = (self.server.clone(), stop.server.clone());
-        let server = tasks.spawn(async move { server.run(stopping).await });
+        let mut server = tasks.spawn(async move { server.run(stopping).await });
 
-        signals.wait().await;
+        // A part that ends before it is told to would leave a worker that answers probes and does nothing.
+        tokio::select! {
+            () = signals.wait() => {}
+            ended = &mut server => bail!("the RPC server ended: {ended:?}"),
+            ended = &mut runner => bail!("the runner of operations ended: {ended:?}"),
+            ended = &mut outbox => bail!("the outbox ended: {ended:?}"),
+        }
         tracing::info!("the worker stops: no new requests");
         let drained = tokio::time::timeout(settings.conductor.drain_timeout, async {
             stop.server.cancel();

@@ -9,6 +9,7 @@ mod session;
 
 use std::{fmt, sync::Arc, time::Duration};
 
+use lapin::types::MAX_SHORT_STRING_LENGTH;
 use tokio::{
     sync::Mutex,
     time::{Instant, sleep_until, timeout_at},
@@ -135,6 +136,9 @@ impl Publisher {
     /// # Errors
     /// The first one that any of them met. Which of them arrived is not known then.
     pub async fn publish_in_order(&self, messages: &[Message]) -> Result<(), PublishError> {
+        for message in messages {
+            check_names(&message.exchange, &message.routing_key)?;
+        }
         let deadline = Instant::now() + self.inner.broker.confirm_timeout;
         let session = self.session(deadline).await?;
         let lane = Lane::take(&session, deadline).await?;
@@ -157,6 +161,7 @@ impl Publisher {
     /// # Errors
     /// [`PublishError::Unconnected`] when that fails.
     pub async fn declare_notification_queue(&self, exchange: &str, queue: &str) -> Result<(), PublishError> {
+        check_names(exchange, queue)?;
         let deadline = Instant::now() + self.inner.broker.confirm_timeout;
         let session = self.session(deadline).await?;
         session.declare_notification_queue(&self.inner.broker, exchange, queue, deadline).await
@@ -223,6 +228,14 @@ impl Publisher {
             state.last_error = Some(failure);
         }
     }
+}
+
+/// Names come from the wire too, and AMQP has none longer than 255 bytes: no queue can be called so.
+fn check_names(exchange: &str, routing_key: &str) -> Result<(), PublishError> {
+    if exchange.len() <= MAX_SHORT_STRING_LENGTH && routing_key.len() <= MAX_SHORT_STRING_LENGTH {
+        return Ok(());
+    }
+    Err(PublishError::Unroutable { exchange: exchange.to_owned(), routing_key: routing_key.to_owned() })
 }
 
 impl fmt::Debug for Publisher {

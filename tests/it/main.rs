@@ -3,4 +3,9 @@
 #[cfg(test)]
 mod amqp;
 #[cfg(test)]
+mod endurance;
+#[cfg(test)]
 mod store;
+#[cfg(test)]
+#[expect(dead_code, reason = "shared with the tests that kill workers")]
+mod support;
