@@ -61,6 +61,11 @@ impl Error {
         matches!(self, Self::Unavailable(_))
     }
 
+    /// Whether a row is at fault that this worker cannot read: others can be.
+    pub fn is_unreadable(&self) -> bool {
+        matches!(self, Self::Corrupt { .. } | Self::Vault(_))
+    }
+
     pub(crate) fn corrupt(what: impl Into<String>) -> Self {
         Self::Corrupt { what: what.into() }
     }

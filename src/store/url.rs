@@ -1,6 +1,6 @@
-//! Database URLs: SQLAlchemy's form, as `[database] connection` of magnum.conf has it, and sqlx's.
+//! Database URLs: `SQLAlchemy`'s form, as `[database] connection` of magnum.conf has it, and sqlx's.
 //!
-//! They are taken apart by hand: SQLAlchemy lets a password hold `#`, `?` and `/` unescaped, which a strict parser
+//! They are taken apart by hand: `SQLAlchemy` lets a password hold `#`, `?` and `/` unescaped, which a strict parser
 //! refuses or, worse, reads as something else.
 
 use std::fmt;

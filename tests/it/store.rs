@@ -85,7 +85,7 @@ conformance! {
         a_renewed_lease_lives_on,
         a_released_operation_is_due_at_once,
         the_next_due_moment_covers_held_leases,
-        waking_makes_an_operation_due;
+        a_postponed_operation_is_nobodys_until_then;
     operations:
         an_operation_reads_back_as_written,
         progress_is_written_under_the_lease,
