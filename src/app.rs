@@ -229,13 +229,17 @@ fn notifier(settings: &Settings, host: &str) -> Notifier {
     let chosen = settings.oslo_messaging_notifications.driver.iter().find_map(|driver| match driver {
         NotificationDriver::MessagingV2 => Some(Driver::Messagingv2),
         NotificationDriver::Messaging => Some(Driver::Messaging),
-        _ => None,
+        NotificationDriver::Routing
+        | NotificationDriver::Log
+        | NotificationDriver::Test
+        | NotificationDriver::Noop => None,
     });
     Notifier {
         publisher_id: format!("container-infra.{host}"),
         exchange: settings.default.control_exchange.clone(),
         topics: settings.oslo_messaging_notifications.topics.clone(),
         driver: chosen,
+        missing_queue_timeout: settings.oslo_messaging_rabbit.kombu_missing_consumer_retry_timeout,
     }
 }
 

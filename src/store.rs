@@ -50,7 +50,7 @@ pub use vault::{Error as VaultError, Vault};
 /// How to reach the database.
 #[derive(Debug, Clone)]
 pub struct StoreSettings {
-    /// SQLAlchemy's or sqlx's URL.
+    /// `SQLAlchemy`'s or sqlx's URL.
     pub url: SecretString,
     pub max_connections: u32,
     /// How long a caller waits for a free connection, or for SQLite's only writer.

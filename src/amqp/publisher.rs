@@ -167,6 +167,14 @@ impl Publisher {
         session.declare_notification_queue(&self.inner.broker, exchange, queue, deadline).await
     }
 
+    /// Lets the queue be declared again before the next message: it is not there any more.
+    pub async fn forget_notification_queue(&self, exchange: &str, queue: &str) {
+        let session = self.inner.state.lock().await.session.clone();
+        if let Some(session) = session {
+            session.forget_notification_queue(exchange, queue).await;
+        }
+    }
+
     /// Declares the control exchange, unless this connection has done so. Clients do this before they send.
     pub(crate) async fn declare_control_exchange(&self) -> Result<(), PublishError> {
         let deadline = Instant::now() + self.inner.broker.confirm_timeout;
