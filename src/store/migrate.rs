@@ -130,8 +130,8 @@ async fn run<C: Migrate>(migrator: &Migrator, connection: &mut C) -> Result<(), 
 }
 
 fn failed(error: MigrateError) -> Error {
-    match error {
-        MigrateError::Execute(cause) => Error::from(cause),
-        other => Error::Migration(Box::new(other)),
+    if let MigrateError::Execute(cause) = error {
+        return Error::from(cause);
     }
+    Error::Migration(Box::new(error))
 }

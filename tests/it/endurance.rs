@@ -5,10 +5,13 @@ use std::time::Duration;
 
 use mesos_conductor::amqp::{Message, PublishError, Publisher};
 use mesos_conductor_proto::message::Request;
+use mesos_conductor::client::CallOptions;
+use mesos_conductor_sandbox::{Action, Rule, Sandbox, Service};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::support::{Caller, World, map};
+use crate::support::worker::Worker;
+use crate::support::{Caller, PATIENCE, World, data, failure_class, map};
 
 /// A request as it is published, with an id of its own.
 async fn send(world: &World, publisher: &Publisher, mut request: Request) {
@@ -56,5 +59,107 @@ async fn a_reply_queue_with_an_impossible_name_stops_nobody() {
     // The outbox still answers others.
     let caller = Caller::new(&world).await;
     caller.create_model().await;
+    worker.stop().await;
+}
+
+/// Heat is overloaded wherever this fits.
+fn overload(world: &World, method: &str, path: &str) {
+    world.sandbox.faults().add(Rule::new(Service::Heat, method, path, Action::status(503)));
+}
+
+fn bay_args(model: &str, uuid: Uuid) -> Value {
+    let mut args = Caller::bay_args(model, 1);
+    args["bay"]["magnum_object.data"]["uuid"] = json!(uuid.to_string());
+    args
+}
+
+fn assert_nothing_is_left(world: &World) {
+    assert!(world.sandbox.stacks().is_empty(), "{:?}", world.sandbox.stacks());
+    assert!(world.sandbox.trusts().is_empty(), "{:?}", world.sandbox.trusts());
+    assert!(world.sandbox.trustees().is_empty(), "{:?}", world.sandbox.trustees());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_second_delete_behind_a_delete_that_waits_joins_it() {
+    let world = World::new().await;
+    let worker = world.worker().await;
+    let caller = Caller::new(&world).await;
+    let model = caller.create_model().await;
+    overload(&world, "POST", "/stacks$");
+    let uuid = Uuid::new_v4();
+    let create = caller.call("bay_create", bay_args(&model, uuid));
+    let deletes = async {
+        let asked = |sandbox: &Sandbox| sandbox.count(Service::Heat, "POST", "/stacks$") > 0;
+        assert!(world.sandbox.wait_until(PATIENCE, asked).await, "Heat is asked for the stack");
+        let delete = || caller.call("bay_delete", json!({ "uuid": uuid.to_string() }));
+        tokio::join!(delete(), delete())
+    };
+    let (created, (first, second)) = tokio::join!(create, deletes);
+    assert_eq!(failure_class(&created.expect_err("the create is superseded")), "Conflict");
+    assert_eq!((first.expect("deleted"), second.expect("deleted too")), (Value::Null, Value::Null));
+    caller.wait_until_gone(&uuid.to_string()).await;
+    assert_nothing_is_left(&world);
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_delete_finds_the_stack_that_nobody_could_undo() {
+    let world = World::new().await;
+    let configuration = world.configuration("").replace("[conductor]", "[conductor]\noperation_deadline = \"4s\"");
+    let worker = Worker::start_with(&world, &configuration, None).await;
+    let caller = Caller::new(&world).await;
+    let model = caller.create_model().await;
+    // Heat makes the stack, and from then on nobody hears from it.
+    world.sandbox.faults().add(Rule::new(Service::Heat, "POST", "/stacks$", Action::ResetAfter).once());
+    overload(&world, "GET", "/stacks");
+    let uuid = Uuid::new_v4();
+    let created = caller.call("bay_create", bay_args(&model, uuid)).await;
+    created.expect_err("the create is given up");
+    caller.wait_for_status(&uuid.to_string(), "CREATE_FAILED").await;
+    assert_eq!(world.sandbox.stacks().len(), 1);
+    world.sandbox.faults().clear();
+    let deleted = caller.call("bay_delete", json!({ "uuid": uuid.to_string() })).await;
+    assert_eq!(deleted.expect("the delete is accepted"), Value::Null);
+    caller.wait_until_gone(&uuid.to_string()).await;
+    assert_nothing_is_left(&world);
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_caller_who_waits_with_heartbeats_takes_no_permit() {
+    let world = World::new().await;
+    let configuration = world.configuration("").replace("[DEFAULT]", "[DEFAULT]\nexecutor_thread_pool_size = 1");
+    let worker = Worker::start_with(&world, &configuration, None).await;
+    let caller = Caller::new(&world).await;
+    let model = caller.create_model().await;
+    overload(&world, "GET", "/stacks/");
+    let mut patient = bay_args(&model, Uuid::new_v4());
+    patient["wait"] = json!(true);
+    let options = CallOptions { monitor_timeout: Some(Duration::from_secs(4)), ..world.options() };
+    let waiting = caller.client.call("bay_create", map(patient), options);
+    let others = async {
+        let looked = |sandbox: &Sandbox| sandbox.count(Service::Heat, "GET", "/stacks/") > 0;
+        assert!(world.sandbox.wait_until(PATIENCE, looked).await, "the first stack is waited for");
+        let second = Uuid::new_v4();
+        caller.call("bay_create", bay_args(&model, second)).await.expect("another bay is begun meanwhile");
+        world.sandbox.faults().clear();
+        caller.wait_for_status(&second.to_string(), "CREATE_COMPLETE").await;
+    };
+    let (answer, ()) = tokio::join!(waiting, others);
+    assert_eq!(data(&answer.expect("the first bay is complete"))["status"], "CREATE_COMPLETE");
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_notification_for_a_queue_that_is_gone_is_dropped_in_the_end() {
+    let world = World::new().await;
+    let more = "[oslo_messaging_rabbit]\nkombu_missing_consumer_retry_timeout = 1";
+    let worker = Worker::start(&world, more, None).await;
+    let caller = Caller::new(&world).await;
+    let model = caller.create_model().await;
+    let mut args = bay_args(&model, Uuid::new_v4());
+    args["notify_queue"] = json!(format!("reply_{}", Uuid::new_v4().simple()));
+    caller.call("bay_create", args).await.expect("the bay is begun");
+    assert!(worker.logged("the caller's queue is gone; the message is dropped").await);
     worker.stop().await;
 }

@@ -7,5 +7,5 @@ mod endurance;
 #[cfg(test)]
 mod store;
 #[cfg(test)]
-#[expect(dead_code, reason = "shared with the tests that kill workers")]
+#[expect(unreachable_pub, dead_code, reason = "shared with the other test binaries")]
 mod support;

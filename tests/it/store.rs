@@ -99,6 +99,7 @@ conformance! {
         a_delete_and_a_running_operation_do_not_deadlock,
         waiters_are_taken_once_and_in_order;
     outbox:
+        a_message_that_cannot_be_read_holds_up_its_own_queue_only,
         a_claimed_message_is_nobody_elses,
         a_message_is_offered_again_when_its_claim_ends,
         its_writer_has_a_message_first,

@@ -1,9 +1,9 @@
 //! A world per test: its own sandbox cloud, database, exchange and topic; workers in it are real processes.
 
 #[path = "support/database.rs"]
-pub(crate) mod database;
+pub mod database;
 #[path = "support/worker.rs"]
-pub(crate) mod worker;
+pub mod worker;
 
 use std::time::Duration;
 
@@ -21,28 +21,28 @@ use self::database::{Backend, Database};
 use self::worker::Worker;
 
 /// How long anything may take that is waited for: only a fault makes a test wait this long.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
-pub(crate) struct World {
-    pub(crate) sandbox: Sandbox,
-    pub(crate) database: Database,
-    pub(crate) broker: Broker,
-    pub(crate) directory: TempDir,
+pub struct World {
+    pub sandbox: Sandbox,
+    pub database: Database,
+    pub broker: Broker,
+    pub directory: TempDir,
     amqp: String,
 }
 
 /// The URL of the real broker. Absent, the tests that need it say so; in CI that is a failure.
-pub(crate) fn amqp_url() -> String {
+pub fn amqp_url() -> String {
     std::env::var("CONDUCTOR_TEST_AMQP_URL")
         .expect("CONDUCTOR_TEST_AMQP_URL names a RabbitMQ; `make test` starts one")
 }
 
 impl World {
-    pub(crate) async fn new() -> Self {
+    pub async fn new() -> Self {
         Self::on(Backend::Sqlite).await
     }
 
-    pub(crate) async fn on(backend: Backend) -> Self {
+    pub async fn on(backend: Backend) -> Self {
         // The tests' own HTTP client needs one; another test may have been first.
         rustls::crypto::ring::default_provider().install_default().ok();
         let directory = tempfile::tempdir().expect("a temporary directory");
@@ -57,7 +57,7 @@ impl World {
     }
 
     /// A worker's configuration; `more` is added as it is.
-    pub(crate) fn configuration(&self, more: &str) -> String {
+    pub fn configuration(&self, more: &str) -> String {
         let trustee = mesos_conductor_sandbox::known::TRUSTEE_DOMAIN_ADMIN;
         let service = mesos_conductor_sandbox::known::SERVICE_USER;
         format!(
@@ -105,25 +105,25 @@ driver = "messagingv2"
         )
     }
 
-    pub(crate) async fn worker(&self) -> Worker {
+    pub async fn worker(&self) -> Worker {
         Worker::start(self, "", None).await
     }
 
     /// A worker that stops itself at a named point: `kill:bay_create/stack/effect`.
-    pub(crate) async fn doomed_worker(&self, fault: &str) -> Worker {
+    pub async fn doomed_worker(&self, fault: &str) -> Worker {
         Worker::start(self, "", Some(fault)).await
     }
 
-    pub(crate) async fn client(&self) -> Client {
+    pub async fn client(&self) -> Client {
         Client::connect(&self.broker).await.expect("a client connects")
     }
 
-    pub(crate) fn demo(&self) -> RequestContext {
+    pub fn demo(&self) -> RequestContext {
         self.context(DEMO_USER, DEMO_PROJECT)
     }
 
     /// The context that magnum-api makes for a user's request.
-    pub(crate) fn context(&self, user: KnownUser, project: KnownProject) -> RequestContext {
+    pub fn context(&self, user: KnownUser, project: KnownProject) -> RequestContext {
         RequestContext::default()
             .with("auth_token", self.sandbox.issue_token(user, project))
             .with("auth_url", self.sandbox.auth_url())
@@ -137,13 +137,13 @@ driver = "messagingv2"
             .with("is_admin", false)
     }
 
-    pub(crate) fn options(&self) -> CallOptions {
+    pub fn options(&self) -> CallOptions {
         CallOptions { timeout: PATIENCE, context: self.demo(), ..CallOptions::default() }
     }
 }
 
 /// The fields of a bay model that can be built.
-pub(crate) fn model_fields() -> Value {
+pub fn model_fields() -> Value {
     json!({
         "name": "mesos-model", "coe": "mesos", "cluster_distro": "ubuntu", "server_type": "vm",
         "image_id": "ubuntu-mesos", "keypair_id": "testkey", "external_network_id": "public",
@@ -152,8 +152,8 @@ pub(crate) fn model_fields() -> Value {
     })
 }
 
-/// A Bay or BayModel as clients send it: every field changed.
-pub(crate) fn object(name: &str, version: &str, data: Value) -> Value {
+/// A Bay or `BayModel` as clients send it: every field changed.
+pub fn object(name: &str, version: &str, data: Value) -> Value {
     let changes: Vec<String> = data.as_object().expect("fields").keys().cloned().collect();
     json!({
         "magnum_object.name": name, "magnum_object.namespace": "magnum", "magnum_object.version": version,
@@ -161,7 +161,7 @@ pub(crate) fn object(name: &str, version: &str, data: Value) -> Value {
     })
 }
 
-pub(crate) fn map(value: Value) -> Map {
+pub fn map(value: Value) -> Map {
     match value {
         Value::Object(map) => map,
         other => panic!("{other} is no map"),
@@ -169,27 +169,27 @@ pub(crate) fn map(value: Value) -> Map {
 }
 
 /// The fields in a serialised object.
-pub(crate) fn data(object: &Value) -> &Value {
+pub fn data(object: &Value) -> &Value {
     &object["magnum_object.data"]
 }
 
 /// What a test does most: bay models and bays over RPC, as the demo user.
-pub(crate) struct Caller<'a> {
-    pub(crate) world: &'a World,
-    pub(crate) client: Client,
+pub struct Caller<'a> {
+    pub world: &'a World,
+    pub client: Client,
 }
 
 impl<'a> Caller<'a> {
-    pub(crate) async fn new(world: &'a World) -> Self {
+    pub async fn new(world: &'a World) -> Self {
         Self { world, client: world.client().await }
     }
 
-    pub(crate) async fn call(&self, method: &str, args: Value) -> Result<Value, CallError> {
+    pub async fn call(&self, method: &str, args: Value) -> Result<Value, CallError> {
         self.client.call(method, map(args), self.world.options()).await
     }
 
     /// Creates a model and returns its uuid.
-    pub(crate) async fn create_model(&self) -> String {
+    pub async fn create_model(&self) -> String {
         let args = json!({
             "objinst": object("BayModel", "1.10", model_fields()), "objmethod": "create", "args": [], "kwargs": {},
         });
@@ -197,27 +197,27 @@ impl<'a> Caller<'a> {
         answer[0]["uuid"].as_str().expect("a uuid").to_owned()
     }
 
-    pub(crate) fn bay_args(model: &str, node_count: i64) -> Value {
+    pub fn bay_args(model: &str, node_count: i64) -> Value {
         let fields = json!({ "name": "b1", "baymodel_id": model, "node_count": node_count, "master_count": 1 });
         json!({ "bay": object("Bay", "1.5", fields), "bay_create_timeout": 10 })
     }
 
     /// Creates a bay and waits until it is complete. Returns its uuid.
-    pub(crate) async fn create_bay(&self, model: &str) -> String {
+    pub async fn create_bay(&self, model: &str) -> String {
         let bay = self.call("bay_create", Self::bay_args(model, 2)).await.expect("the bay is created");
         let uuid = data(&bay)["uuid"].as_str().expect("a uuid").to_owned();
         self.wait_for_status(&uuid, "CREATE_COMPLETE").await;
         uuid
     }
 
-    pub(crate) async fn bay(&self, uuid: &str) -> Result<Value, CallError> {
+    pub async fn bay(&self, uuid: &str) -> Result<Value, CallError> {
         let args = json!({
             "objname": "Bay", "objmethod": "get_by_uuid", "objver": "1.5", "args": [uuid], "kwargs": {},
         });
         self.call("object_class_action", args).await
     }
 
-    pub(crate) async fn bays(&self) -> Vec<Value> {
+    pub async fn bays(&self) -> Vec<Value> {
         let args = json!({
             "objname": "Bay", "objmethod": "list", "objver": "1.5", "args": [1000, null],
             "kwargs": { "sort_key": "id", "sort_dir": "asc" },
@@ -226,7 +226,7 @@ impl<'a> Caller<'a> {
         listed.as_array().expect("a list").clone()
     }
 
-    pub(crate) async fn wait_for_status(&self, uuid: &str, status: &str) -> Value {
+    pub async fn wait_for_status(&self, uuid: &str, status: &str) -> Value {
         let found = eventually(|| async {
             let bay = self.bay(uuid).await.ok()?;
             (data(&bay)["status"] == status).then_some(bay)
@@ -237,14 +237,14 @@ impl<'a> Caller<'a> {
         }
     }
 
-    pub(crate) async fn wait_until_gone(&self, uuid: &str) {
+    pub async fn wait_until_gone(&self, uuid: &str) {
         let gone = eventually(|| async { self.bays().await.iter().all(|bay| data(bay)["uuid"] != uuid).then_some(()) });
         assert!(gone.await.is_some(), "the bay is still there: {:?}", self.bay(uuid).await);
     }
 }
 
 /// Asks again and again until there is an answer or the patience ends.
-pub(crate) async fn eventually<T, F, Fut>(mut ask: F) -> Option<T>
+pub async fn eventually<T, F, Fut>(mut ask: F) -> Option<T>
 where
     F: FnMut() -> Fut,
     Fut: Future<Output = Option<T>>,
@@ -261,7 +261,7 @@ where
 }
 
 /// The class of the failure a call ended in.
-pub(crate) fn failure_class(error: &CallError) -> &str {
+pub fn failure_class(error: &CallError) -> &str {
     match error {
         CallError::Remote(failure) => &failure.class,
         other => panic!("not a failure of the conductor: {other}"),

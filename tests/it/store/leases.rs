@@ -122,8 +122,7 @@ pub(super) async fn the_next_due_moment_covers_held_leases(db: Database) {
 }
 
 pub(super) async fn a_postponed_operation_is_nobodys_until_then(db: Database) {
-    let waiting = operation(Kind::BayCreate, Uuid::new_v4());
-    accept(&db.store, &waiting).await.unwrap();
+    let waiting = accepted(&db.store, Kind::BayCreate).await;
     db.store.postpone(waiting.uuid, LONG).await.unwrap();
     assert!(due(&db.store).await.is_empty());
     assert!(db.store.claim(waiting.uuid, "other", LONG).await.unwrap().is_none());

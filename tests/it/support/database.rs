@@ -6,13 +6,13 @@ use sqlx::{Connection, Executor};
 use uuid::Uuid;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Backend {
+pub enum Backend {
     Sqlite,
     Postgres,
     MySql,
 }
 
-pub(crate) struct Database {
+pub struct Database {
     backend: Backend,
     url: String,
     /// The server's own database, for creating and dropping this one.
@@ -21,7 +21,7 @@ pub(crate) struct Database {
 }
 
 impl Database {
-    pub(crate) async fn create(backend: Backend, directory: &Path) -> Self {
+    pub async fn create(backend: Backend, directory: &Path) -> Self {
         let name = format!("t{}", Uuid::new_v4().simple());
         let (server, url) = match backend {
             Backend::Sqlite => (String::new(), format!("sqlite:///{}/{name}.sqlite", directory.display())),
@@ -33,16 +33,16 @@ impl Database {
         database
     }
 
-    pub(crate) fn url(&self) -> &str {
+    pub fn url(&self) -> &str {
         &self.url
     }
 
-    pub(crate) fn backend(&self) -> Backend {
+    pub fn backend(&self) -> Backend {
         self.backend
     }
 
     /// Test data is worth nothing afterwards, but servers of developers live long.
-    pub(crate) async fn drop_it(&self) {
+    pub async fn drop_it(&self) {
         let force = if self.backend == Backend::Postgres { " WITH (FORCE)" } else { "" };
         self.on_server(&format!("DROP DATABASE {}{force}", self.name)).await;
     }

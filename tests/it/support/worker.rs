@@ -9,18 +9,22 @@ use uuid::Uuid;
 
 use super::{PATIENCE, World, eventually};
 
-pub(crate) struct Worker {
+pub struct Worker {
     child: Child,
-    pub(crate) log: PathBuf,
-    pub(crate) health: String,
+    pub log: PathBuf,
+    pub health: String,
 }
 
 impl Worker {
-    pub(crate) async fn start(world: &World, more: &str, fault: Option<&str>) -> Self {
+    pub async fn start(world: &World, more: &str, fault: Option<&str>) -> Self {
+        Self::start_with(world, &world.configuration(more), fault).await
+    }
+
+    pub async fn start_with(world: &World, configuration: &str, fault: Option<&str>) -> Self {
         let id = Uuid::new_v4().simple().to_string();
         let config = world.directory.path().join(format!("{id}.toml"));
         let log = world.directory.path().join(format!("{id}.log"));
-        std::fs::write(&config, world.configuration(more)).expect("the configuration is written");
+        std::fs::write(&config, configuration).expect("the configuration is written");
         let stderr = std::fs::File::create(&log).expect("the log is opened");
         let mut command = Command::new(env!("CARGO_BIN_EXE_mesos-conductor"));
         command.arg("serve").arg("--config-file").arg(&config);
@@ -55,42 +59,42 @@ impl Worker {
         assert!(ready.await.is_some(), "the worker is not ready:\n{}", self.log_text());
     }
 
-    pub(crate) fn log_text(&self) -> String {
+    pub fn log_text(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()
     }
 
-    pub(crate) fn pid(&self) -> u32 {
+    pub fn pid(&self) -> u32 {
         self.child.id().expect("the worker runs")
     }
 
     /// Sends a signal by name: `TERM`, `KILL`, `STOP`, `CONT`.
-    pub(crate) async fn signal(&self, name: &str) {
+    pub async fn signal(&self, name: &str) {
         let sent = Command::new("kill").arg(format!("-{name}")).arg(self.pid().to_string()).status().await;
         assert!(sent.expect("kill runs").success(), "the signal is sent");
     }
 
     /// Waits until the process has ended by itself or by a signal.
-    pub(crate) async fn ended(&mut self) -> ExitStatus {
+    pub async fn ended(&mut self) -> ExitStatus {
         match tokio::time::timeout(PATIENCE, self.child.wait()).await {
             Ok(status) => status.expect("the process can be waited for"),
             Err(_) => panic!("the worker still runs:\n{}", self.log_text()),
         }
     }
 
-    pub(crate) async fn kill(mut self) {
+    pub async fn kill(mut self) {
         self.signal("KILL").await;
         self.ended().await;
     }
 
     /// Stops in order.
-    pub(crate) async fn stop(mut self) {
+    pub async fn stop(mut self) {
         self.signal("TERM").await;
         let status = self.ended().await;
         assert!(status.success(), "the worker stopped with {status}:\n{}", self.log_text());
     }
 
     /// The value of a metric, summed over its labels; 0 when it was never counted.
-    pub(crate) async fn metric(&self, name: &str) -> f64 {
+    pub async fn metric(&self, name: &str) -> f64 {
         let text = reqwest::get(format!("http://{}/metrics", self.health)).await.expect("metrics are served");
         let text = text.text().await.expect("metrics are text");
         text.lines()
@@ -100,7 +104,7 @@ impl Worker {
     }
 
     /// Waits for a log line with this text.
-    pub(crate) async fn logged(&self, text: &str) -> bool {
+    pub async fn logged(&self, text: &str) -> bool {
         eventually(|| async { self.log_text().contains(text).then_some(()) }).await.is_some()
     }
 }
@@ -113,4 +117,4 @@ fn log_field(log: &str, message: &str, field: &str) -> Option<String> {
 }
 
 /// Long enough for a lease of the tests' workers to run out.
-pub(crate) const PAST_LEASE: Duration = Duration::from_secs(4);
+pub const PAST_LEASE: Duration = Duration::from_secs(4);
