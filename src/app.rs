@@ -92,7 +92,8 @@ impl Worker {
                 request_timeout: settings.conductor.http_timeout,
                 service_user: cloud::service_user(settings)?.is_some(),
                 placement: Placement::default(),
-                default_create_timeout: Some(i64::from(settings.cluster_heat.create_timeout)).filter(|minutes| *minutes > 0),
+                default_create_timeout: Some(i64::from(settings.cluster_heat.create_timeout))
+                    .filter(|minutes| *minutes > 0),
             },
             lease: settings.conductor.operation_lease,
             missing_queue_timeout: broker.missing_queue_timeout,

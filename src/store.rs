@@ -61,7 +61,12 @@ pub struct StoreSettings {
 
 impl StoreSettings {
     pub fn new(url: impl Into<SecretString>) -> Self {
-        Self { url: url.into(), max_connections: 10, acquire_timeout: Duration::from_secs(10), recycle_after: Duration::from_secs(3600) }
+        Self {
+            url: url.into(),
+            max_connections: 10,
+            acquire_timeout: Duration::from_secs(10),
+            recycle_after: Duration::from_secs(3600),
+        }
     }
 }
 
@@ -192,4 +197,3 @@ impl Transaction {
         clock(self).await
     }
 }
-

@@ -90,7 +90,10 @@ impl Outbox {
                 self.store.delete_outbox(row.id).await
             }
             Some(PublishError::Unroutable { .. }) if given_up(row) => {
-                tracing::warn!(queue = row.outgoing.routing_key, "the caller's queue is gone; the message is dropped");
+                tracing::warn!(
+                    queue = row.outgoing.routing_key,
+                    "the caller's queue is gone; the message is dropped"
+                );
                 metrics::published(purpose, PublishOutcome::Dropped);
                 if purpose == Purpose::Reply {
                     metrics::reply_dropped();

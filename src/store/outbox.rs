@@ -89,7 +89,9 @@ impl Store {
     /// A message that cannot be read stays claimed, so that it holds up its own lane and nobody else's.
     fn readable(&self, row: &Row) -> Option<OutboxRow> {
         read(row, &self.vault)
-            .inspect_err(|error| tracing::error!(%error, "a message in the outbox cannot be read; it waits there"))
+            .inspect_err(
+                |error| tracing::error!(%error, "a message in the outbox cannot be read; it waits there"),
+            )
             .ok()
     }
 

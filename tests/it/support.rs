@@ -198,7 +198,8 @@ impl<'a> Caller<'a> {
     }
 
     pub fn bay_args(model: &str, node_count: i64) -> Value {
-        let fields = json!({ "name": "b1", "baymodel_id": model, "node_count": node_count, "master_count": 1 });
+        let fields =
+            json!({ "name": "b1", "baymodel_id": model, "node_count": node_count, "master_count": 1 });
         json!({ "bay": object("Bay", "1.5", fields), "bay_create_timeout": 10 })
     }
 
@@ -238,7 +239,9 @@ impl<'a> Caller<'a> {
     }
 
     pub async fn wait_until_gone(&self, uuid: &str) {
-        let gone = eventually(|| async { self.bays().await.iter().all(|bay| data(bay)["uuid"] != uuid).then_some(()) });
+        let gone = eventually(|| async {
+            self.bays().await.iter().all(|bay| data(bay)["uuid"] != uuid).then_some(())
+        });
         assert!(gone.await.is_some(), "the bay is still there: {:?}", self.bay(uuid).await);
     }
 }

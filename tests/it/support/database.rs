@@ -65,7 +65,8 @@ impl Database {
 }
 
 fn named(variable: &str, name: &str) -> (String, String) {
-    let server = std::env::var(variable).unwrap_or_else(|_| panic!("{variable} names a server; `make test` starts one"));
+    let server = std::env::var(variable)
+        .unwrap_or_else(|_| panic!("{variable} names a server; `make test` starts one"));
     let (address, _) = server.rsplit_once('/').expect("the URL names a database");
     let url = format!("{address}/{name}");
     (server.clone(), url)

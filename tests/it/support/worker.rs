@@ -47,7 +47,9 @@ impl Worker {
             async move { log_field(&text, "the worker starts", "address") }
         });
         let found = found.await;
-        found.unwrap_or_else(|| panic!("the worker did not start:\n{}", std::fs::read_to_string(log).unwrap_or_default()))
+        found.unwrap_or_else(|| {
+            panic!("the worker did not start:\n{}", std::fs::read_to_string(log).unwrap_or_default())
+        })
     }
 
     async fn wait_until_ready(&mut self) {
