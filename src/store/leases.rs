@@ -92,11 +92,10 @@ impl Store {
         self.execute(sql, holder(lease)).await.map(drop)
     }
 
-    /// Makes an unfinished operation due now: something it waits for moved. False when there is none.
-    pub async fn wake(&self, operation: Uuid) -> Result<bool, Error> {
-        let sql = "UPDATE operation {by_key} SET run_at = {now_ms} \
-             WHERE uuid = ? AND state = 'running' AND after_operation IS NULL";
-        Ok(self.execute(sql, params![operation]).await? > 0)
+    /// Lets nobody claim an operation before `delay` is over, unless somebody has it.
+    pub async fn postpone(&self, operation: Uuid, delay: Duration) -> Result<(), Error> {
+        let sql = "UPDATE operation SET run_at = {now_ms} + ? WHERE uuid = ? AND lease_until <= {now_ms}";
+        self.execute(sql, params![millis(delay), operation]).await.map(drop)
     }
 
     /// Begins a transaction that proves and prolongs a lease first and holds the operation's row until its

@@ -83,11 +83,17 @@ impl Store {
         let sql = "SELECT id, message, attempts, created_ms, {now_ms} AS now_ms FROM outbox \
              WHERE claimed_by = ? ORDER BY id";
         let rows = (&mut &*self).rows(sql, params![claim]).await?;
-        // One that cannot be read stays claimed until its time is over: it must not hold up the others.
-        let readable =
-            |row: &Row| read(row, &self.vault).inspect_err(|error| tracing::error!(%error, "outbox")).ok();
-        let rows: Vec<OutboxRow> = rows.iter().filter_map(readable).collect();
+        let rows: Vec<OutboxRow> = rows.iter().filter_map(|row| self.readable(row)).collect();
         self.keep_order(&wanted, rows).await
+    }
+
+    /// A message that cannot be read stays claimed, so that it holds up its own lane and nobody else's.
+    fn readable(&self, row: &Row) -> Option<OutboxRow> {
+        read(row, &self.vault)
+            .inspect_err(
+                |error| tracing::error!(%error, "a message in the outbox cannot be read; it waits there"),
+            )
+            .ok()
     }
 
     pub async fn delete_outbox(&self, id: i64) -> Result<(), Error> {
