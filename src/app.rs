@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use tokio::net::TcpListener;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
@@ -18,7 +18,7 @@ use uuid::Uuid;
 pub use broker::broker;
 pub use store::open as open_store;
 
-use crate::amqp::{Publisher, Server};
+use crate::amqp::{Health, Publisher, Server};
 use crate::bay::parameters::Placement;
 use crate::bay::template::Templates;
 use crate::config::{NotificationDriver, Settings};
@@ -87,7 +87,8 @@ impl Worker {
                 request_timeout: settings.conductor.http_timeout,
                 service_user: cloud::service_user(settings)?.is_some(),
                 placement: Placement::default(),
-                default_create_timeout: Some(i64::from(settings.cluster_heat.create_timeout)).filter(|minutes| *minutes > 0),
+                default_create_timeout: Some(i64::from(settings.cluster_heat.create_timeout))
+                    .filter(|minutes| *minutes > 0),
             },
             lease: settings.conductor.operation_lease,
             missing_queue_timeout: broker.missing_queue_timeout,
@@ -132,6 +133,7 @@ impl Worker {
         let outbox = tasks.spawn(outbox.run(stop.outbox.clone()));
         let permits = usize::from(settings.default.executor_thread_pool_size);
         let runner = tasks.spawn(Runner::new(Arc::clone(&self.shop), permits).run(stop.runner.clone()));
+        tasks.spawn(count_connections(self.server.health(), stop.rest.clone()));
         let (server, stopping) = (self.server.clone(), stop.server.clone());
         let server = tasks.spawn(async move { server.run(stopping).await });
 
@@ -191,6 +193,22 @@ impl Housekeeping {
                     tracing::warn!(%error, "old records stay for now");
                 }
             }
+        }
+    }
+}
+
+/// Shows whether requests can come in, and counts how often that was so again after a loss.
+async fn count_connections(mut health: watch::Receiver<Health>, stop: CancellationToken) {
+    let (mut ever, mut connected) = (false, false);
+    loop {
+        let now = !matches!(*health.borrow_and_update(), Health::Down(_));
+        if now && !connected && ever {
+            metrics::broker_reconnected();
+        }
+        metrics::broker_connected(now);
+        (ever, connected) = (ever || now, now);
+        if !matches!(stop.run_until_cancelled(health.changed()).await, Some(Ok(()))) {
+            return;
         }
     }
 }

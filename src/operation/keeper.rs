@@ -37,7 +37,9 @@ impl Held {
     /// How long the lease surely holds, less the time for an answer's way back.
     pub(crate) fn remaining(&self) -> Duration {
         let renewed = *self.renewed.lock().expect("no panic while the lock is held");
-        (renewed + self.length).saturating_duration_since(Instant::now()).saturating_sub(MARGIN.min(self.length / 4))
+        (renewed + self.length)
+            .saturating_duration_since(Instant::now())
+            .saturating_sub(MARGIN.min(self.length / 4))
     }
 
     /// The lease was extended by a request that began then.
@@ -106,7 +108,8 @@ impl Keeper {
         }
     }
 
-    fn lose(&self, held: &Held) {
+    /// Gives a lease up for lost; also told by whoever could not write under it.
+    pub(crate) fn lose(&self, held: &Held) {
         if !held.lost.is_cancelled() && self.lock().remove(&held.lease.operation).is_some() {
             tracing::warn!(operation = %held.lease.operation, "the lease is lost; another worker goes on");
             metrics::leases_lost(1);

@@ -69,8 +69,8 @@ impl Runner {
 
     /// Works until told to stop, then hands back what it holds: steps in progress end at their next record.
     pub async fn run(self, stop: CancellationToken) {
-        let keeping = CancellationToken::new();
-        self.tasks.spawn(Arc::clone(&self.keeper).run(keeping.clone()));
+        let (keeping, keeper) = (CancellationToken::new(), TaskTracker::new());
+        keeper.spawn(Arc::clone(&self.keeper).run(keeping.clone()));
         loop {
             // Armed before the look, so that a hint during it is not missed.
             let hint = self.shop.hint.notified();
@@ -87,10 +87,12 @@ impl Runner {
                 () = tokio::time::sleep(pause) => {}
             }
         }
-        // The keeper goes last: what is still at work needs its leases.
-        keeping.cancel();
         self.tasks.close();
         self.tasks.wait().await;
+        // The keeper goes last: what is still at work needs its leases.
+        keeping.cancel();
+        keeper.close();
+        keeper.wait().await;
     }
 
     /// Claims what is due and says how long nothing more will be.
@@ -111,14 +113,19 @@ impl Runner {
                 request_id = operation.request_id.as_deref().unwrap_or_default(),
             );
             let work = async move {
-                Drive { shop: &shop, held: &held, stop }.run(operation).await;
+                Drive { shop: &shop, held: &held, keeper: &keeper, stop }.run(operation).await;
                 keeper.let_go(uuid);
                 drop(permit);
             };
             self.tasks.spawn(work.instrument(span));
         }
         let now = self.shop.store.now_ms().await?;
-        let due = self.shop.store.next_due_ms().await?.map(|at| Duration::from_millis((at - now).max(0).unsigned_abs()));
+        let due = self
+            .shop
+            .store
+            .next_due_ms()
+            .await?
+            .map(|at| Duration::from_millis((at - now).max(0).unsigned_abs()));
         Ok(due.map_or(SWEEP, |due| due.clamp(Duration::from_millis(10), SWEEP)))
     }
 }
@@ -127,6 +134,7 @@ impl Runner {
 struct Drive<'a> {
     shop: &'a Workshop,
     held: &'a Held,
+    keeper: &'a Keeper,
     stop: CancellationToken,
 }
 
@@ -164,13 +172,18 @@ impl Drive<'_> {
         let (outcome, ()) = tokio::join!(steps, beats);
         match outcome {
             Ok(()) => {}
-            Err(store::Error::LeaseLost { .. }) => tracing::warn!("another worker has this operation now"),
+            Err(store::Error::LeaseLost { .. }) => self.keeper.lose(self.held),
             // Whatever was not recorded is found again when the lease has run out.
             Err(error) => tracing::warn!(%error, "the operation is left until its lease ends"),
         }
     }
 
-    async fn rounds(&self, mut operation: Operation, answered: &CancellationToken) -> Result<(), store::Error> {
+    async fn rounds(
+        &self,
+        mut operation: Operation,
+        answered: &CancellationToken,
+    ) -> Result<(), store::Error> {
+        let (kind, created_ms) = (operation.kind, operation.created_ms);
         loop {
             if self.stop.is_cancelled() {
                 return self.shop.store.release(&self.held.lease).await;
@@ -180,6 +193,8 @@ impl Drive<'_> {
                 Round::Over(ending, reason) => {
                     tracing::info!(?ending, reason, "the operation is over");
                     self.shop.hint.notify_one();
+                    let took = self.shop.store.now_ms().await?.saturating_sub(created_ms);
+                    metrics::operation_ended(kind, Duration::from_millis(took.max(0).unsigned_abs()));
                     return Ok(());
                 }
                 Round::On(next) => operation = *next,
@@ -241,7 +256,12 @@ impl Drive<'_> {
         Ok(())
     }
 
-    async fn change(&self, step: &dyn Step, plan: &dyn Plan, scene: &Scene<'_>) -> Result<Change, store::Error> {
+    async fn change(
+        &self,
+        step: &dyn Step,
+        plan: &dyn Plan,
+        scene: &Scene<'_>,
+    ) -> Result<Change, store::Error> {
         let operation = scene.operation;
         let label = |phase: Phase| format!("{}/{}/{phase}", operation.kind.as_str(), step.name());
         if operation.superseded
@@ -260,7 +280,11 @@ impl Drive<'_> {
             }
             Ok(Err(error)) => error,
             Err(_panic) => {
-                StepError::Fatal(Fault::Internal(format!("The step `{}` broke off; see the log.", step.name())))
+                metrics::panic_caught();
+                StepError::Fatal(Fault::Internal(format!(
+                    "The step `{}` broke off; see the log.",
+                    step.name()
+                )))
             }
         };
         match error {
@@ -277,7 +301,12 @@ impl Drive<'_> {
                     return Ok(plan.failed(scene, Fault::Internal(format!("Gave up: {reason}"))));
                 }
                 let after = after.unwrap_or_else(|| backoff(operation.attempts));
-                tracing::info!(step = step.name(), reason, retry_ms = after.as_millis(), "the step is tried again");
+                tracing::info!(
+                    step = step.name(),
+                    reason,
+                    retry_ms = after.as_millis(),
+                    "the step is tried again"
+                );
                 Ok(Change::again(after))
             }
         }
@@ -298,8 +327,9 @@ impl Drive<'_> {
     ) -> Result<Round, store::Error> {
         let label = format!("{}/{}/{}", operation.kind.as_str(), operation.step, Phase::Committed);
         let began = Instant::now();
-        let round =
-            recorder::Recorder { shop: self.shop, held: self.held }.record(operation, progress, bay, change, next).await?;
+        let round = recorder::Recorder { shop: self.shop, held: self.held }
+            .record(operation, progress, bay, change, next)
+            .await?;
         self.held.renewed_at(began);
         fault::point(label);
         Ok(round)

@@ -6,6 +6,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use crate::operation::record::{Lease, Operation};
+use crate::telemetry::metrics;
 
 use super::driver::{Param, Read, Transaction, params};
 use super::error::Error;
@@ -42,6 +43,8 @@ impl Store {
         lease: Duration,
     ) -> Result<Option<(Operation, Lease)>, Error> {
         let mut tx = self.begin().await?;
+        let left = tx.row("SELECT lease_owner FROM operation WHERE uuid = ?", params![operation]).await?;
+        let left_by = left.map(|row| row.text("lease_owner")).transpose()?.flatten();
         let sql = "UPDATE operation SET lease_owner = ?, lease_until = {now_ms} + ?, fence = fence + 1 \
              WHERE uuid = ? AND state = 'running' AND after_operation IS NULL \
              AND run_at <= {now_ms} AND lease_until <= {now_ms}";
@@ -53,6 +56,11 @@ impl Store {
         let row = row.ok_or_else(|| Error::corrupt("an operation that was just claimed"))?;
         let (record, fence) = (read(&row, tx.vault())?, row.int("fence")?);
         tx.commit().await?;
+        // Who gives a lease back leaves no name.
+        if let Some(before) = left_by.filter(|before| before != owner) {
+            tracing::info!(%operation, from = before, "an operation is taken over from a worker whose lease ran out");
+            metrics::taken_over(record.kind);
+        }
         Ok(Some((record, Lease { operation, owner: owner.to_owned(), fence })))
     }
 

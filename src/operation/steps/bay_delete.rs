@@ -7,6 +7,7 @@ use crate::error::Fault;
 use crate::notify::Outcome;
 use crate::openstack::{self, Credentials, Error, Outputs};
 use crate::operation::step::{Answer, Change, Plan, Scene, Step, StepError, with_status};
+use crate::telemetry::metrics;
 
 pub struct BayDelete;
 
@@ -92,7 +93,8 @@ impl Step for AwaitGone {
         match stack.status.parse::<Status>() {
             Ok(Status::DeleteComplete) => Ok(Change::proceed()),
             Ok(Status::DeleteFailed) => {
-                let reason = stack.status_reason.unwrap_or_else(|| "The stack could not be deleted.".to_owned());
+                let reason =
+                    stack.status_reason.unwrap_or_else(|| "The stack could not be deleted.".to_owned());
                 let bay = with_status(scene.bay, Status::DeleteFailed, Some(reason.clone()));
                 let answer = Answer::Fault(Fault::Internal(reason.clone()));
                 Ok(Change::failed(reason).save(bay).reply(answer).event(Outcome::Failure))
@@ -103,6 +105,7 @@ impl Step for AwaitGone {
 }
 
 async fn look(scene: &Scene<'_>, id: &str) -> Result<Option<openstack::Stack>, StepError> {
+    metrics::stack_poll();
     let mut reason = "nobody is left who may look at the stack".to_owned();
     for credentials in means(scene) {
         match scene.cloud.stack_show(&credentials, id, Outputs::Skip, scene.budget()).await {
