@@ -3,4 +3,17 @@
 #[cfg(test)]
 mod amqp;
 #[cfg(test)]
+mod dedupe;
+#[cfg(test)]
+mod faults;
+#[cfg(all(test, feature = "fault-points"))]
+mod pool;
+#[cfg(test)]
+mod secrets;
+#[cfg(test)]
 mod store;
+#[cfg(test)]
+#[expect(unreachable_pub, reason = "shared with the other test binaries")]
+mod support;
+#[cfg(test)]
+mod tenancy;

@@ -2,6 +2,8 @@
 
 #[path = "support/database.rs"]
 pub mod database;
+#[path = "support/peer.rs"]
+pub mod peer;
 #[path = "support/worker.rs"]
 pub mod worker;
 
@@ -28,8 +30,17 @@ pub struct World {
     pub database: Database,
     pub broker: Broker,
     pub directory: TempDir,
-    amqp: String,
+    /// How workers reach the broker: a test may put a proxy between.
+    pub amqp: String,
+    /// How workers reach the database, likewise.
+    pub database_url: String,
+    pub log_filter: String,
+    /// Seconds.
+    pub lease: u64,
 }
+
+/// Any 32 bytes: the pools of workers on a database server have to be given a key.
+const ENCRYPTION_KEY: &str = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
 
 /// The URL of the real broker. Absent, the tests that need it say so; in CI that is a failure.
 pub fn amqp_url() -> String {
@@ -43,15 +54,27 @@ impl World {
     }
 
     pub async fn on(backend: Backend) -> Self {
+        Self::with(backend, Config::default()).await
+    }
+
+    /// With a cloud that takes its time, or none.
+    pub async fn with(backend: Backend, cloud: Config) -> Self {
+        rustls::crypto::ring::default_provider().install_default().ok();
         let directory = tempfile::tempdir().expect("a temporary directory");
-        let sandbox = Sandbox::start(Config::default()).await.expect("the sandbox starts");
+        let sandbox = Sandbox::start(cloud).await.expect("the sandbox starts");
         let database = Database::create(backend, directory.path()).await;
         let amqp = amqp_url();
         let id = Uuid::new_v4().simple().to_string();
         let mut broker = Broker::from_transport_url(&amqp).expect("the broker's URL");
         broker.exchange = format!("magnum-{id}");
         broker.topic = format!("conductor-{id}");
-        Self { sandbox, database, broker, directory, amqp }
+        let database_url = database.url().to_owned();
+        let log_filter = "info,mesos_conductor=debug".to_owned();
+        let world = Self { sandbox, database, broker, directory, amqp, database_url, log_filter, lease: 2 };
+        if backend != Backend::Sqlite {
+            worker::migrate(&world).await;
+        }
+        world
     }
 
     /// A worker's configuration; `more` is added as it is.
@@ -67,12 +90,13 @@ control_exchange = "{exchange}"
 rpc_ping_enabled = true
 [conductor]
 topic = "{topic}"
-operation_lease = "2s"
+operation_lease = "{lease}s"
+encryption_key = "{key}"
 poll_interval = "100ms"
 [telemetry]
 health_listen = "127.0.0.1:0"
 log_format = "json"
-log_filter = "info,mesos_conductor=debug"
+log_filter = "{log_filter}"
 [database]
 connection = "{database}"
 [keystone_auth]
@@ -93,7 +117,10 @@ driver = "messagingv2"
             amqp = self.amqp.replace("amqp://", "rabbit://"),
             exchange = self.broker.exchange,
             topic = self.broker.topic,
-            database = self.database.url(),
+            lease = self.lease,
+            key = ENCRYPTION_KEY,
+            log_filter = self.log_filter,
+            database = self.database_url,
             auth_url = self.sandbox.auth_url(),
             service_name = service.name,
             service_password = service.password,
@@ -110,6 +137,15 @@ driver = "messagingv2"
     /// A worker that stops itself at a named point: `kill:bay_create/stack/effect`.
     pub async fn doomed_worker(&self, fault: &str) -> Worker {
         Worker::start(self, "", Some(fault)).await
+    }
+
+    /// A worker that shares the database and not the queue: it gets no requests, and takes over what others leave.
+    /// The broker's settings returned are those of its own queue.
+    pub async fn bystander(&self) -> (Worker, Broker) {
+        let topic = format!("{}-bystander", self.broker.topic);
+        let configuration = self.configuration("").replace(&self.broker.topic, &topic);
+        let worker = Worker::start_with(self, &configuration, None).await;
+        (worker, Broker { topic, ..self.broker.clone() })
     }
 
     pub async fn client(&self) -> Client {
@@ -186,6 +222,16 @@ impl<'a> Caller<'a> {
         self.client.call(method, map(args), self.world.options()).await
     }
 
+    /// In the name of somebody else.
+    pub async fn call_as(
+        &self,
+        context: RequestContext,
+        method: &str,
+        args: Value,
+    ) -> Result<Value, CallError> {
+        self.client.call(method, map(args), CallOptions { context, ..self.world.options() }).await
+    }
+
     /// Creates a model and returns its uuid.
     pub async fn create_model(&self) -> String {
         let args = json!({
@@ -196,7 +242,8 @@ impl<'a> Caller<'a> {
     }
 
     pub fn bay_args(model: &str, node_count: i64) -> Value {
-        let fields = json!({ "name": "b1", "baymodel_id": model, "node_count": node_count, "master_count": 1 });
+        let fields =
+            json!({ "name": "b1", "baymodel_id": model, "node_count": node_count, "master_count": 1 });
         json!({ "bay": object("Bay", "1.5", fields), "bay_create_timeout": 10 })
     }
 
@@ -236,9 +283,18 @@ impl<'a> Caller<'a> {
     }
 
     pub async fn wait_until_gone(&self, uuid: &str) {
-        let gone = eventually(|| async { self.bays().await.iter().all(|bay| data(bay)["uuid"] != uuid).then_some(()) });
+        let gone = eventually(|| async {
+            self.bays().await.iter().all(|bay| data(bay)["uuid"] != uuid).then_some(())
+        });
         assert!(gone.await.is_some(), "the bay is still there: {:?}", self.bay(uuid).await);
     }
+}
+
+/// One of everything that so many living bays need, and nothing else.
+pub fn assert_remaining(sandbox: &Sandbox, bays: usize) {
+    assert_eq!(sandbox.stacks().len(), bays, "stacks: {:?}", sandbox.stacks());
+    assert_eq!(sandbox.trusts().len(), bays, "trusts: {:?}", sandbox.trusts());
+    assert_eq!(sandbox.trustees().len(), bays, "trustees: {:?}", sandbox.trustees());
 }
 
 /// Asks again and again until there is an answer or the patience ends.

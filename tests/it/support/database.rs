@@ -41,6 +41,24 @@ impl Database {
         self.backend
     }
 
+    /// A column of text, looked at past the program under test.
+    pub async fn texts(&self, sql: &'static str) -> Vec<String> {
+        match self.backend {
+            Backend::Sqlite => {
+                let mut database = sqlx::SqliteConnection::connect(&self.url).await.expect("SQLite opens");
+                sqlx::query_scalar(sql).fetch_all(&mut database).await.expect("the statement is accepted")
+            }
+            Backend::Postgres => {
+                let mut database = sqlx::PgConnection::connect(&self.url).await.expect("PostgreSQL answers");
+                sqlx::query_scalar(sql).fetch_all(&mut database).await.expect("the statement is accepted")
+            }
+            Backend::MySql => {
+                let mut database = sqlx::MySqlConnection::connect(&self.url).await.expect("MySQL answers");
+                sqlx::query_scalar(sql).fetch_all(&mut database).await.expect("the statement is accepted")
+            }
+        }
+    }
+
     /// Test data is worth nothing afterwards, but servers of developers live long.
     pub async fn drop_it(&self) {
         let force = if self.backend == Backend::Postgres { " WITH (FORCE)" } else { "" };
@@ -65,7 +83,8 @@ impl Database {
 }
 
 fn named(variable: &str, name: &str) -> (String, String) {
-    let server = std::env::var(variable).unwrap_or_else(|_| panic!("{variable} names a server; `make test` starts one"));
+    let server = std::env::var(variable)
+        .unwrap_or_else(|_| panic!("{variable} names a server; `make test` starts one"));
     let (address, _) = server.rsplit_once('/').expect("the URL names a database");
     let url = format!("{address}/{name}");
     (server.clone(), url)

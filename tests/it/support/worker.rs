@@ -17,10 +17,14 @@ pub struct Worker {
 
 impl Worker {
     pub async fn start(world: &World, more: &str, fault: Option<&str>) -> Self {
+        Self::start_with(world, &world.configuration(more), fault).await
+    }
+
+    pub async fn start_with(world: &World, configuration: &str, fault: Option<&str>) -> Self {
         let id = Uuid::new_v4().simple().to_string();
         let config = world.directory.path().join(format!("{id}.toml"));
         let log = world.directory.path().join(format!("{id}.log"));
-        std::fs::write(&config, world.configuration(more)).expect("the configuration is written");
+        std::fs::write(&config, configuration).expect("the configuration is written");
         let stderr = std::fs::File::create(&log).expect("the log is opened");
         let mut command = Command::new(env!("CARGO_BIN_EXE_mesos-conductor"));
         command.arg("serve").arg("--config-file").arg(&config);
@@ -43,7 +47,9 @@ impl Worker {
             async move { log_field(&text, "the worker starts", "address") }
         });
         let found = found.await;
-        found.unwrap_or_else(|| panic!("the worker did not start:\n{}", std::fs::read_to_string(log).unwrap_or_default()))
+        found.unwrap_or_else(|| {
+            panic!("the worker did not start:\n{}", std::fs::read_to_string(log).unwrap_or_default())
+        })
     }
 
     async fn wait_until_ready(&mut self) {
@@ -67,6 +73,23 @@ impl Worker {
     pub async fn signal(&self, name: &str) {
         let sent = Command::new("kill").arg(format!("-{name}")).arg(self.pid().to_string()).status().await;
         assert!(sent.expect("kill runs").success(), "the signal is sent");
+    }
+
+    /// Waits until the process has been stopped, as by `SIGSTOP`.
+    pub async fn paused(&self) {
+        let stat = format!("/proc/{}/stat", self.pid());
+        let stopped = eventually(|| async {
+            let text = std::fs::read_to_string(&stat).expect("the worker is there");
+            // The state comes after the name, which is in parentheses.
+            text.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T')).then_some(())
+        });
+        assert!(stopped.await.is_some(), "the worker was not stopped:\n{}", self.log_text());
+    }
+
+    /// The answer of a probe: its status and its body.
+    pub async fn probe(&self, path: &str) -> (u16, String) {
+        let answer = reqwest::get(format!("http://{}{path}", self.health)).await.expect("the probes answer");
+        (answer.status().as_u16(), answer.text().await.expect("text"))
     }
 
     /// Waits until the process has ended by itself or by a signal.
@@ -114,3 +137,13 @@ fn log_field(log: &str, message: &str, field: &str) -> Option<String> {
 
 /// Long enough for a lease of the tests' workers to run out.
 pub const PAST_LEASE: Duration = Duration::from_secs(4);
+
+/// Brings the world's database up to date, as its operator would.
+pub async fn migrate(world: &World) {
+    let config = world.directory.path().join("migrate.toml");
+    std::fs::write(&config, world.configuration("")).expect("the configuration is written");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mesos-conductor"));
+    command.args(["db", "migrate", "--config-file"]).arg(&config).stdin(Stdio::null());
+    let output = command.output().await.expect("the program runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
