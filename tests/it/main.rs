@@ -3,11 +3,17 @@
 #[cfg(test)]
 mod amqp;
 #[cfg(test)]
+mod bays;
+#[cfg(test)]
 mod dedupe;
 #[cfg(test)]
 mod faults;
+#[cfg(test)]
+mod outages;
 #[cfg(all(test, feature = "fault-points"))]
 mod pool;
+#[cfg(test)]
+mod probes;
 #[cfg(test)]
 mod secrets;
 #[cfg(test)]

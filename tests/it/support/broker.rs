@@ -98,7 +98,8 @@ impl Inspector {
         let url = env::var("CONDUCTOR_TEST_AMQP_URL").expect("checked before");
         let (_, rest) = url.split_once("://").expect("it is a URL");
         assert_eq!(broker.vhost, "/", "the tests use the default virtual host");
-        let url = format!("amqp://{}/%2f", rest.trim_end_matches('/'));
+        let (address, _path) = rest.split_once('/').unwrap_or((rest, ""));
+        let url = format!("amqp://{address}/%2f");
         let connection = Connection::connect(&url, ConnectionProperties::default()).await;
         Self { connection: connection.expect("the broker takes connections") }
     }
