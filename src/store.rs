@@ -190,4 +190,3 @@ impl Transaction {
         clock(self).await
     }
 }
-

@@ -88,11 +88,7 @@ fn domain(id: &Option<String>, name: &Option<String>) -> DomainRef {
     }
 }
 
-fn project(
-    id: &Option<String>,
-    name: &Option<String>,
-    domain: impl Fn() -> DomainRef,
-) -> Option<ProjectRef> {
+fn project(id: &Option<String>, name: &Option<String>, domain: impl Fn() -> DomainRef) -> Option<ProjectRef> {
     match (id, name) {
         (Some(id), _) => Some(ProjectRef::Id(id.clone())),
         (None, Some(name)) => Some(ProjectRef::Name { name: name.clone(), domain: domain() }),
