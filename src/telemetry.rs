@@ -28,10 +28,9 @@ pub fn init(format: LogFormat, filter: &str) -> Result<(), Error> {
         LogFormat::Text => fmt::layer().with_writer(io::stderr).with_ansi(false).boxed(),
         LogFormat::Json => json_layer(io::stderr).boxed(),
     };
-    tracing_subscriber::registry()
-        .with(layer.with_filter(filter))
-        .try_init()
-        .map_err(|_| Error::AlreadyInstalled)
+    // A filter of the whole subscriber, not of the layer: a layer's own filter remembers its last answer per thread,
+    // and libraries that ask whether they would be heard, and then say nothing, make it swallow the next line.
+    tracing_subscriber::registry().with(filter).with(layer).try_init().map_err(|_| Error::AlreadyInstalled)
 }
 
 /// lapin logs the bodies of returned messages, which are other people's (I7).

@@ -115,7 +115,8 @@ impl Keeper {
         }
     }
 
-    fn lose(&self, held: &Arc<Held>) {
+    /// Gives a lease up for lost; also told by whoever could not write under it.
+    pub(crate) fn lose(&self, held: &Arc<Held>) {
         if self.let_go(held) {
             tracing::warn!(operation = %held.lease.operation, "the lease is lost; another worker goes on");
             metrics::leases_lost(1);

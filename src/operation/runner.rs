@@ -135,7 +135,9 @@ impl Runner {
                 request_id = operation.request_id.as_deref().unwrap_or_default(),
             );
             let work = async move {
-                Drive { shop: &shop, held: &held, permits, stop }.run(operation, permit).await;
+                Drive { shop: &shop, held: &held, keeper: &keeper, permits, stop }
+                    .run(operation, permit)
+                    .await;
                 keeper.let_go(&held);
             };
             self.tasks.spawn(work.instrument(span));
@@ -154,7 +156,8 @@ impl Runner {
 /// One worker driving one operation, as long as it holds its lease.
 struct Drive<'a> {
     shop: &'a Workshop,
-    held: &'a Held,
+    held: &'a Arc<Held>,
+    keeper: &'a Keeper,
     permits: Arc<Semaphore>,
     stop: CancellationToken,
 }
@@ -193,7 +196,7 @@ impl Drive<'_> {
         let (outcome, ()) = tokio::join!(steps, beats);
         match outcome {
             Ok(()) => {}
-            Err(store::Error::LeaseLost { .. }) => tracing::warn!("another worker has this operation now"),
+            Err(store::Error::LeaseLost { .. }) => self.keeper.lose(self.held),
             // Whatever was not recorded is found again when the lease has run out.
             Err(error) => tracing::warn!(%error, "the operation is left until its lease ends"),
         }
@@ -307,10 +310,13 @@ impl Drive<'_> {
                 return Ok(change);
             }
             Ok(Err(error)) => error,
-            Err(_panic) => StepError::Fatal(Fault::Internal(format!(
-                "The step `{}` broke off; see the log.",
-                step.name()
-            ))),
+            Err(_panic) => {
+                metrics::panic_caught();
+                StepError::Fatal(Fault::Internal(format!(
+                    "The step `{}` broke off; see the log.",
+                    step.name()
+                )))
+            }
         };
         match error {
             StepError::Store(error) => Err(error),

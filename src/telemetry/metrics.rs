@@ -39,6 +39,8 @@ table! {
         PANICS = "panics_total";
         /// Steps of operations that were run, by operation, step and outcome.
         OPERATION_STEPS = "operation_steps_total";
+        /// Operations that a worker took over from one whose lease had run out, by kind.
+        OPERATIONS_TAKEN_OVER = "operations_taken_over_total";
         /// Messages published from the outbox or directly, by purpose and outcome.
         PUBLISHED = "published_total";
         /// Leases that another worker took while this one believed it held them.
@@ -226,6 +228,10 @@ pub fn step(kind: Kind, step: &'static str, outcome: StepOutcome) {
 
 pub fn operation_ended(kind: Kind, took: Duration) {
     histogram!(OPERATION_DURATION, "kind" => kind.as_str()).record(took);
+}
+
+pub fn taken_over(kind: Kind) {
+    counter!(OPERATIONS_TAKEN_OVER, "kind" => kind.as_str()).increment(1);
 }
 
 pub fn leases_lost(count: u64) {

@@ -1,7 +1,7 @@
 //! The server, the publisher and the client against a real broker.
 
 #[path = "support/broker.rs"]
-mod broker;
+pub(crate) mod broker;
 mod calls;
 mod failures;
 mod publishing;

@@ -3,12 +3,28 @@
 #[cfg(test)]
 mod amqp;
 #[cfg(test)]
+mod bays;
+#[cfg(test)]
+mod dedupe;
+#[cfg(test)]
 mod docs;
 #[cfg(test)]
 mod endurance;
 #[cfg(test)]
+mod faults;
+#[cfg(test)]
+mod outages;
+#[cfg(all(test, feature = "fault-points"))]
+mod pool;
+#[cfg(test)]
+mod probes;
+#[cfg(test)]
 mod python;
+#[cfg(test)]
+mod secrets;
 #[cfg(test)]
 mod store;
 #[cfg(test)]
 mod support;
+#[cfg(test)]
+mod tenancy;

@@ -2,6 +2,8 @@
 
 #[path = "support/database.rs"]
 pub(crate) mod database;
+#[path = "support/peer.rs"]
+pub(crate) mod peer;
 #[path = "support/worker.rs"]
 pub(crate) mod worker;
 
@@ -28,7 +30,13 @@ pub(crate) struct World {
     pub(crate) database: Database,
     pub(crate) broker: Broker,
     pub(crate) directory: TempDir,
-    amqp: String,
+    /// How workers reach the broker: a test may put a proxy between.
+    pub(crate) amqp: String,
+    /// How workers reach the database, likewise.
+    pub(crate) database_url: String,
+    pub(crate) log_filter: String,
+    /// Seconds.
+    pub(crate) lease: u64,
 }
 
 /// Any 32 bytes: the pools of workers on a database server have to be given a key.
@@ -61,7 +69,9 @@ impl World {
         let mut broker = Broker::from_transport_url(&amqp).expect("the broker's URL");
         broker.exchange = format!("magnum-{id}");
         broker.topic = format!("conductor-{id}");
-        let world = Self { sandbox, database, broker, directory, amqp };
+        let database_url = database.url().to_owned();
+        let log_filter = "info,mesos_conductor=debug".to_owned();
+        let world = Self { sandbox, database, broker, directory, amqp, database_url, log_filter, lease: 2 };
         if backend != Backend::Sqlite {
             worker::migrate(&world).await;
         }
@@ -81,13 +91,13 @@ control_exchange = "{exchange}"
 rpc_ping_enabled = true
 [conductor]
 topic = "{topic}"
-operation_lease = "2s"
+operation_lease = "{lease}s"
 encryption_key = "{key}"
 poll_interval = "100ms"
 [telemetry]
 health_listen = "127.0.0.1:0"
 log_format = "json"
-log_filter = "info,mesos_conductor=debug"
+log_filter = "{log_filter}"
 [database]
 connection = "{database}"
 [keystone_auth]
@@ -108,8 +118,10 @@ driver = "messagingv2"
             amqp = self.amqp.replace("amqp://", "rabbit://"),
             exchange = self.broker.exchange,
             topic = self.broker.topic,
+            lease = self.lease,
             key = ENCRYPTION_KEY,
-            database = self.database.url(),
+            log_filter = self.log_filter,
+            database = self.database_url,
             auth_url = self.sandbox.auth_url(),
             service_name = service.name,
             service_password = service.password,
@@ -126,6 +138,15 @@ driver = "messagingv2"
     /// A worker that stops itself at a named point: `kill:bay_create/stack/effect`.
     pub(crate) async fn doomed_worker(&self, fault: &str) -> Worker {
         Worker::start(self, "", Some(fault)).await
+    }
+
+    /// A worker that shares the database and not the queue: it gets no requests, and takes over what others leave.
+    /// The broker's settings returned are those of its own queue.
+    pub(crate) async fn bystander(&self) -> (Worker, Broker) {
+        let topic = format!("{}-bystander", self.broker.topic);
+        let configuration = self.configuration("").replace(&self.broker.topic, &topic);
+        let worker = Worker::start_with(self, &configuration, None).await;
+        (worker, Broker { topic, ..self.broker.clone() })
     }
 
     pub(crate) async fn client(&self) -> Client {
@@ -202,6 +223,16 @@ impl<'a> Caller<'a> {
         self.client.call(method, map(args), self.world.options()).await
     }
 
+    /// In the name of somebody else.
+    pub(crate) async fn call_as(
+        &self,
+        context: RequestContext,
+        method: &str,
+        args: Value,
+    ) -> Result<Value, CallError> {
+        self.client.call(method, map(args), CallOptions { context, ..self.world.options() }).await
+    }
+
     /// Creates a model and returns its uuid.
     pub(crate) async fn create_model(&self) -> String {
         let args = json!({
@@ -258,6 +289,13 @@ impl<'a> Caller<'a> {
         });
         assert!(gone.await.is_some(), "the bay is still there: {:?}", self.bay(uuid).await);
     }
+}
+
+/// One of everything that so many living bays need, and nothing else.
+pub(crate) fn assert_remaining(sandbox: &Sandbox, bays: usize) {
+    assert_eq!(sandbox.stacks().len(), bays, "stacks: {:?}", sandbox.stacks());
+    assert_eq!(sandbox.trusts().len(), bays, "trusts: {:?}", sandbox.trusts());
+    assert_eq!(sandbox.trustees().len(), bays, "trustees: {:?}", sandbox.trustees());
 }
 
 /// Asks again and again until there is an answer or the patience ends.

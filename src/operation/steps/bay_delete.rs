@@ -8,6 +8,7 @@ use crate::notify::Outcome;
 use crate::openstack::{self, Credentials, Error, Outputs};
 use crate::operation::step::{Answer, Change, Plan, Scene, Step, StepError, with_status};
 use crate::operation::steps::stack::{self, is_shut_out, means};
+use crate::telemetry::metrics;
 
 pub struct BayDelete;
 
@@ -103,6 +104,7 @@ impl Step for AwaitGone {
 }
 
 async fn look(scene: &Scene<'_>, id: &str) -> Result<Option<openstack::Stack>, StepError> {
+    metrics::stack_poll();
     let mut reason = "nobody is left who may look at the stack".to_owned();
     for credentials in means(scene) {
         match scene.cloud.stack_show(&credentials, id, Outputs::Skip, scene.budget()).await {

@@ -80,7 +80,8 @@ impl Read<'_> {
             "list" => {
                 let asked = self.bound(&["limit", "marker", "sort_key", "sort_dir", "filters"])?;
                 let page = page(&asked, objects::BAY)?;
-                let bays = store.bays(scope, &filter(&asked)?, &page).await.map_err(sorted)?;
+                let Some(filter) = filter(&asked)? else { return Ok(json!([])) };
+                let bays = store.bays(scope, &filter, &page).await.map_err(sorted)?;
                 let mut primitives = Vec::with_capacity(bays.len());
                 for bay in &bays {
                     primitives.push(self.bay_primitive(bay).await?);
@@ -209,9 +210,10 @@ fn page(asked: &Map, object: &'static str) -> Result<Page, CallError> {
     Ok(Page { limit, marker, sort_key, descending })
 }
 
-fn filter(asked: &Map) -> Result<BayFilter, Fault> {
+/// `None` is a filter that no bay passes.
+fn filter(asked: &Map) -> Result<Option<BayFilter>, Fault> {
     let mut filter = BayFilter::default();
-    let Some(Value::Object(filters)) = asked.get("filters") else { return Ok(filter) };
+    let Some(Value::Object(filters)) = asked.get("filters") else { return Ok(Some(filter)) };
     let text = |name: &str| arguments::text(filters, name).map(|text| text.map(str::to_owned));
     filter.model_id = text("baymodel_id")?;
     filter.name = text("name")?;
@@ -226,8 +228,11 @@ fn filter(asked: &Map) -> Result<BayFilter, Fault> {
         // A status that no bay can have selects nothing by itself.
         let known = listed.iter().filter_map(|status| status.as_str()?.parse::<Status>().ok());
         filter.status = known.collect();
+        if filter.status.is_empty() && !listed.is_empty() {
+            return Ok(None);
+        }
     }
-    Ok(filter)
+    Ok(Some(filter))
 }
 
 /// A method of an object: a write.

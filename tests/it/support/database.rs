@@ -41,6 +41,24 @@ impl Database {
         self.backend
     }
 
+    /// A column of text, looked at past the program under test.
+    pub(crate) async fn texts(&self, sql: &'static str) -> Vec<String> {
+        match self.backend {
+            Backend::Sqlite => {
+                let mut database = sqlx::SqliteConnection::connect(&self.url).await.expect("SQLite opens");
+                sqlx::query_scalar(sql).fetch_all(&mut database).await.expect("the statement is accepted")
+            }
+            Backend::Postgres => {
+                let mut database = sqlx::PgConnection::connect(&self.url).await.expect("PostgreSQL answers");
+                sqlx::query_scalar(sql).fetch_all(&mut database).await.expect("the statement is accepted")
+            }
+            Backend::MySql => {
+                let mut database = sqlx::MySqlConnection::connect(&self.url).await.expect("MySQL answers");
+                sqlx::query_scalar(sql).fetch_all(&mut database).await.expect("the statement is accepted")
+            }
+        }
+    }
+
     /// Test data is worth nothing afterwards, but servers of developers live long.
     pub(crate) async fn drop_it(&self) {
         let force = if self.backend == Backend::Postgres { " WITH (FORCE)" } else { "" };

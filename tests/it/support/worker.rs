@@ -75,6 +75,23 @@ impl Worker {
         assert!(sent.expect("kill runs").success(), "the signal is sent");
     }
 
+    /// Waits until the process has been stopped, as by `SIGSTOP`.
+    pub(crate) async fn paused(&self) {
+        let stat = format!("/proc/{}/stat", self.pid());
+        let stopped = eventually(|| async {
+            let text = std::fs::read_to_string(&stat).expect("the worker is there");
+            // The state comes after the name, which is in parentheses.
+            text.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T')).then_some(())
+        });
+        assert!(stopped.await.is_some(), "the worker was not stopped:\n{}", self.log_text());
+    }
+
+    /// The answer of a probe: its status and its body.
+    pub(crate) async fn probe(&self, path: &str) -> (u16, String) {
+        let answer = reqwest::get(format!("http://{}{path}", self.health)).await.expect("the probes answer");
+        (answer.status().as_u16(), answer.text().await.expect("text"))
+    }
+
     /// Waits until the process has ended by itself or by a signal.
     pub(crate) async fn ended(&mut self) -> ExitStatus {
         match tokio::time::timeout(PATIENCE, self.child.wait()).await {
