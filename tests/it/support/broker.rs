@@ -371,8 +371,5 @@ pub(crate) fn options() -> CallOptions {
 }
 
 pub(crate) fn args(value: Value) -> mesos_conductor_proto::codec::Map {
-    match value {
-        Value::Object(map) => map,
-        other => panic!("arguments are an object, not {other}"),
-    }
+    if let Value::Object(map) = value { map } else { panic!("arguments are an object, not {value}") }
 }
