@@ -90,7 +90,10 @@ impl Outbox {
                 self.store.delete_outbox(row.id).await
             }
             Some(PublishError::Unroutable { .. }) if given_up(row) => {
-                tracing::warn!(queue = row.outgoing.routing_key, "the caller's queue is gone; the message is dropped");
+                tracing::warn!(
+                    queue = row.outgoing.routing_key,
+                    "the caller's queue is gone; the message is dropped"
+                );
                 metrics::published(purpose, PublishOutcome::Dropped);
                 if purpose == Purpose::Reply {
                     metrics::reply_dropped();
@@ -144,6 +147,12 @@ fn lanes(rows: Vec<OutboxRow>) -> Vec<Vec<OutboxRow>> {
 
 fn given_up(row: &OutboxRow) -> bool {
     row.outgoing.give_up_after.is_some_and(|limit| row.age >= limit)
+}
+
+/// Counts and logs what the broker has confirmed.
+pub(crate) fn published(outgoing: &Outgoing) {
+    metrics::published(outgoing.purpose, PublishOutcome::Confirmed);
+    tracing::debug!(purpose = ?outgoing.purpose, queue = outgoing.routing_key, "published and confirmed");
 }
 
 /// The messages of an outgoing record, in their order.

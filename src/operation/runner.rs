@@ -108,7 +108,12 @@ impl Runner {
         for uuid in self.shop.store.due_operations(free).await? {
             let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() else { break };
             let began = Instant::now();
-            let (operation, lease) = match self.shop.store.claim(uuid, &self.shop.owner, self.shop.lease).await {
+            let (operation, lease) = match self
+                .shop
+                .store
+                .claim(uuid, &self.shop.owner, self.shop.lease)
+                .await
+            {
                 Ok(Some(claimed)) => claimed,
                 Ok(None) => continue,
                 // The others must not wait behind one that nobody can read.
@@ -136,7 +141,12 @@ impl Runner {
             self.tasks.spawn(work.instrument(span));
         }
         let now = self.shop.store.now_ms().await?;
-        let due = self.shop.store.next_due_ms().await?.map(|at| Duration::from_millis((at - now).max(0).unsigned_abs()));
+        let due = self
+            .shop
+            .store
+            .next_due_ms()
+            .await?
+            .map(|at| Duration::from_millis((at - now).max(0).unsigned_abs()));
         Ok(due.map_or(SWEEP, |due| due.clamp(Duration::from_millis(10), SWEEP)))
     }
 }
@@ -195,6 +205,7 @@ impl Drive<'_> {
         mut permit: OwnedSemaphorePermit,
         answered: &CancellationToken,
     ) -> Result<(), store::Error> {
+        let (kind, created_ms) = (operation.kind, operation.created_ms);
         loop {
             if self.stop.is_cancelled() {
                 return self.shop.store.release(&self.held.lease).await;
@@ -202,6 +213,7 @@ impl Drive<'_> {
             match self.round(operation).await? {
                 Round::Left => return Ok(()),
                 Round::Over(ending, reason) => {
+                    self.count_end(kind, created_ms).await;
                     tracing::info!(?ending, reason, "the operation is over");
                     self.shop.hint.notify_one();
                     return Ok(());
@@ -218,6 +230,13 @@ impl Drive<'_> {
             if operation.reply_to.is_none() {
                 answered.cancel();
             }
+        }
+    }
+
+    async fn count_end(&self, kind: Kind, created_ms: i64) {
+        if let Ok(now_ms) = self.shop.store.now_ms().await {
+            let took = u64::try_from(now_ms - created_ms).unwrap_or_default();
+            metrics::operation_ended(kind, Duration::from_millis(took));
         }
     }
 
@@ -265,7 +284,12 @@ impl Drive<'_> {
         Ok(())
     }
 
-    async fn change(&self, step: &dyn Step, plan: &dyn Plan, scene: &Scene<'_>) -> Result<Change, store::Error> {
+    async fn change(
+        &self,
+        step: &dyn Step,
+        plan: &dyn Plan,
+        scene: &Scene<'_>,
+    ) -> Result<Change, store::Error> {
         let operation = scene.operation;
         let label = |phase: Phase| format!("{}/{}/{phase}", operation.kind.as_str(), step.name());
         if operation.superseded
@@ -283,9 +307,10 @@ impl Drive<'_> {
                 return Ok(change);
             }
             Ok(Err(error)) => error,
-            Err(_panic) => {
-                StepError::Fatal(Fault::Internal(format!("The step `{}` broke off; see the log.", step.name())))
-            }
+            Err(_panic) => StepError::Fatal(Fault::Internal(format!(
+                "The step `{}` broke off; see the log.",
+                step.name()
+            ))),
         };
         match error {
             StepError::Store(error) => Err(error),
@@ -302,8 +327,15 @@ impl Drive<'_> {
                 }
                 let least = if step.bounded() { Duration::ZERO } else { self.shop.settings.poll_interval };
                 // What is waited for without an end is not asked for more often when nobody answers.
-                let after = after.unwrap_or_else(|| backoff(operation.attempts)).clamp(least, LONGEST_RETRY.max(least));
-                tracing::info!(step = step.name(), reason, retry_ms = after.as_millis(), "the step is tried again");
+                let after = after
+                    .unwrap_or_else(|| backoff(operation.attempts))
+                    .clamp(least, LONGEST_RETRY.max(least));
+                tracing::info!(
+                    step = step.name(),
+                    reason,
+                    retry_ms = after.as_millis(),
+                    "the step is tried again"
+                );
                 Ok(Change::again(after))
             }
         }
@@ -324,8 +356,9 @@ impl Drive<'_> {
     ) -> Result<Round, store::Error> {
         let label = format!("{}/{}/{}", operation.kind.as_str(), operation.step, Phase::Committed);
         let began = Instant::now();
-        let round =
-            recorder::Recorder { shop: self.shop, held: self.held }.record(operation, progress, bay, change, next).await?;
+        let round = recorder::Recorder { shop: self.shop, held: self.held }
+            .record(operation, progress, bay, change, next)
+            .await?;
         self.held.renewed_at(began);
         fault::point(label);
         Ok(round)

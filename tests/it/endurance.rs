@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mesos_conductor::amqp::{Message, PublishError, Publisher};
-use mesos_conductor_proto::message::Request;
 use mesos_conductor::client::CallOptions;
+use mesos_conductor_proto::message::Request;
 use mesos_conductor_sandbox::{Action, Rule, Sandbox, Service};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -105,7 +105,8 @@ async fn a_second_delete_behind_a_delete_that_waits_joins_it() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_delete_finds_the_stack_that_nobody_could_undo() {
     let world = World::new().await;
-    let configuration = world.configuration("").replace("[conductor]", "[conductor]\noperation_deadline = \"4s\"");
+    let configuration =
+        world.configuration("").replace("[conductor]", "[conductor]\noperation_deadline = \"4s\"");
     let worker = Worker::start_with(&world, &configuration, None).await;
     let caller = Caller::new(&world).await;
     let model = caller.create_model().await;
@@ -128,7 +129,8 @@ async fn a_delete_finds_the_stack_that_nobody_could_undo() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_caller_who_waits_with_heartbeats_takes_no_permit() {
     let world = World::new().await;
-    let configuration = world.configuration("").replace("[DEFAULT]", "[DEFAULT]\nexecutor_thread_pool_size = 1");
+    let configuration =
+        world.configuration("").replace("[DEFAULT]", "[DEFAULT]\nexecutor_thread_pool_size = 1");
     let worker = Worker::start_with(&world, &configuration, None).await;
     let caller = Caller::new(&world).await;
     let model = caller.create_model().await;

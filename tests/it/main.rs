@@ -3,9 +3,12 @@
 #[cfg(test)]
 mod amqp;
 #[cfg(test)]
+mod docs;
+#[cfg(test)]
 mod endurance;
+#[cfg(test)]
+mod python;
 #[cfg(test)]
 mod store;
 #[cfg(test)]
-#[expect(unreachable_pub, dead_code, reason = "shared with the other test binaries")]
 mod support;

@@ -3,7 +3,7 @@
 //! The tests are made from the lists of steps, so that a new step cannot escape them.
 
 #[path = "../it/support.rs"]
-#[expect(unreachable_pub, dead_code, reason = "shared with the other integration tests")]
+#[expect(dead_code, reason = "shared with the other integration tests")]
 mod support;
 
 use std::os::unix::process::ExitStatusExt;

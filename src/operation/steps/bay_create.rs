@@ -55,7 +55,8 @@ impl Plan for BayCreate {
         if scene.progress.failure.is_some() {
             return None;
         }
-        let fault = Fault::Conflict(format!("Bay {} was deleted while it was being created.", scene.bay.uuid));
+        let fault =
+            Fault::Conflict(format!("Bay {} was deleted while it was being created.", scene.bay.uuid));
         if scene.bay.stack_id.is_none() {
             return Some(undo(scene, fault));
         }
@@ -96,10 +97,15 @@ impl Step for Trustee {
 async fn ensure_trustee(scene: &Scene<'_>) -> Result<String, StepError> {
     let bay = scene.bay;
     let (Some(username), Some(password)) = (&bay.trustee_username, &bay.trustee_password) else {
-        return Err(StepError::Fatal(Fault::Internal("the bay has no trustee's name and password".to_owned())));
+        return Err(StepError::Fatal(Fault::Internal(
+            "the bay has no trustee's name and password".to_owned(),
+        )));
     };
     scene.cloud.ensure_trustee(username, password, scene.budget()).await.map_err(|error| {
-        StepError::from_cloud(&error, |reason| Fault::TrusteeCreateFailed { username: username.clone(), reason })
+        StepError::from_cloud(&error, |reason| Fault::TrusteeCreateFailed {
+            username: username.clone(),
+            reason,
+        })
     })
 }
 
@@ -120,7 +126,11 @@ impl Step for Trust {
         };
         let trust = scene.cloud.ensure_trust(&caller, &trustee, scene.budget()).await.map_err(|error| {
             let trustee_user_id = trustee.user_id.clone();
-            StepError::from_cloud(&error, |reason| Fault::TrustCreateFailed { trustee_user_id, reason })
+            StepError::from_cloud(&error, |reason| match error.is_unauthorized() {
+                // The caller's token opens nothing: that is no fault of the trust's.
+                true => Fault::AuthorizationFailure { client: "keystone".to_owned(), message: reason },
+                false => Fault::TrustCreateFailed { trustee_user_id, reason },
+            })
         })?;
         let mut bay = bay.clone();
         bay.trust_id = Some(trust);

@@ -6,8 +6,8 @@ use crate::bay::{Bay, Status};
 use crate::error::Fault;
 use crate::notify::Outcome;
 use crate::openstack::{self, Credentials, Error, Outputs};
-use crate::operation::steps::stack::{self, is_shut_out, means};
 use crate::operation::step::{Answer, Change, Plan, Scene, Step, StepError, with_status};
+use crate::operation::steps::stack::{self, is_shut_out, means};
 
 pub struct BayDelete;
 
@@ -91,7 +91,8 @@ impl Step for AwaitGone {
         match stack.status.parse::<Status>() {
             Ok(Status::DeleteComplete) => Ok(Change::proceed()),
             Ok(Status::DeleteFailed) => {
-                let reason = stack.status_reason.unwrap_or_else(|| "The stack could not be deleted.".to_owned());
+                let reason =
+                    stack.status_reason.unwrap_or_else(|| "The stack could not be deleted.".to_owned());
                 let bay = with_status(scene.bay, Status::DeleteFailed, Some(reason.clone()));
                 let answer = Answer::Fault(Fault::Internal(reason.clone()));
                 Ok(Change::failed(reason).save(bay).reply(answer).event(Outcome::Failure))
