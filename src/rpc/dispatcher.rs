@@ -131,37 +131,46 @@ impl Dispatcher {
         match method.run(&call).await {
             Ok(Action::Answer(value)) => Ok(Served::Answered(value)),
             Ok(Action::Write(write)) => self.write(request, &*write).await,
-            Err(CallError::Fault(fault)) if method.writes() => {
-                self.record(request, None, Some(Err(fault.to_failure()))).await?;
-                tracing::info!(%fault, "the request is refused");
-                Ok(Served::Recorded)
-            }
+            Err(CallError::Fault(fault)) if method.writes() => self.refuse(request, &fault).await,
             Err(error) => Err(error),
         }
     }
 
     async fn write(&self, request: &Request, write: &dyn Write) -> Result<Served, CallError> {
+        match self.persist(request, Some(write), None).await {
+            Err(CallError::Fault(fault)) => return self.refuse(request, &fault).await,
+            other => other?,
+        }
+        fault::point(fault::REQUEST_COMMITTED);
+        self.shop.hint.notify_one();
+        Ok(Served::Recorded)
+    }
+
+    /// A refused command is recorded too, so that its repeat is refused alike.
+    async fn refuse(&self, request: &Request, fault: &Fault) -> Result<Served, CallError> {
+        tracing::info!(%fault, "the request is refused");
+        self.persist(request, None, Some(&Err(fault.to_failure()))).await?;
+        Ok(Served::Recorded)
+    }
+
+    /// Records again what gave way to another transaction.
+    async fn persist(
+        &self,
+        request: &Request,
+        write: Option<&dyn Write>,
+        known: Option<&Result<Value, Failure>>,
+    ) -> Result<(), CallError> {
         let mut attempt = 1;
         loop {
-            match self.record(request, Some(write), None).await {
-                Ok(()) => break,
+            match self.record(request, write, known).await {
                 Err(CallError::Store(error)) if error.is_retryable() && attempt < WRITE_ATTEMPTS => {
                     tracing::debug!(%error, attempt, "the transaction is tried again");
                     tokio::time::sleep(Duration::from_millis(rand::random_range(5..=20) << attempt)).await;
                     attempt += 1;
                 }
-                Err(CallError::Fault(fault)) => {
-                    tracing::info!(%fault, "the request is refused");
-                    self.record(request, None, Some(Err(fault.to_failure()))).await?;
-                    break;
-                }
-                Err(error) => return Err(error),
+                outcome => return outcome,
             }
         }
-        fault::point(fault::REQUEST_COMMITTED);
-        self.shop.outbox_hint.notify_one();
-        self.shop.hint.notify_one();
-        Ok(Served::Recorded)
     }
 
     /// One transaction: the message's key, what `write` changes, and the reply if it is known.
@@ -169,7 +178,7 @@ impl Dispatcher {
         &self,
         request: &Request,
         write: Option<&dyn Write>,
-        known: Option<Result<Value, Failure>>,
+        known: Option<&Result<Value, Failure>>,
     ) -> Result<(), CallError> {
         let mut tx = self.shop.store.begin().await?;
         let key = request.dedupe_key();
@@ -187,7 +196,7 @@ impl Dispatcher {
             return Ok(());
         }
         let outcome = match write {
-            None => known,
+            None => known.cloned(),
             Some(write) => match write.apply(&mut tx).await? {
                 Written::Answer(value) => Some(Ok(value)),
                 Written::Operation => None,

@@ -197,10 +197,7 @@ pub(crate) fn object(name: &str, version: &str, data: Value) -> Value {
 }
 
 pub(crate) fn map(value: Value) -> Map {
-    match value {
-        Value::Object(map) => map,
-        other => panic!("{other} is no map"),
-    }
+    if let Value::Object(map) = value { map } else { panic!("{value} is no map") }
 }
 
 /// The fields in a serialised object.
@@ -317,8 +314,6 @@ where
 
 /// The class of the failure a call ended in.
 pub(crate) fn failure_class(error: &CallError) -> &str {
-    match error {
-        CallError::Remote(failure) => &failure.class,
-        other => panic!("not a failure of the conductor: {other}"),
-    }
+    let CallError::Remote(failure) = error else { panic!("not a failure of the conductor: {error}") };
+    &failure.class
 }
