@@ -9,4 +9,5 @@ mod python;
 #[cfg(test)]
 mod store;
 #[cfg(test)]
+#[expect(dead_code, reason = "shared with the other test binaries")]
 mod support;
