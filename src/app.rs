@@ -8,7 +8,7 @@ mod store;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -30,9 +30,6 @@ use crate::rpc::{self, Dispatcher};
 use crate::shutdown::Signals;
 use crate::telemetry::http::{Probes, Pulse};
 use crate::telemetry::{self, metrics};
-
-/// How long what comes before a stack is tried, unless the configuration says otherwise: some times a caller's patience.
-const SETUP_DEADLINE: Duration = Duration::from_secs(300);
 
 /// Runs a worker until a signal stops it.
 pub async fn serve(settings: Settings) -> anyhow::Result<()> {
@@ -93,7 +90,7 @@ impl Worker {
             settings: step::Settings {
                 poll_interval: settings.conductor.poll_interval,
                 request_timeout: settings.conductor.http_timeout,
-                service_user: cloud::service_user(settings)?.is_some(),
+                service_user: cloud::service_user(settings).is_some(),
                 placement: Placement::default(),
                 default_create_timeout: Some(i64::from(settings.cluster_heat.create_timeout))
                     .filter(|minutes| *minutes > 0),
@@ -141,13 +138,19 @@ impl Worker {
             owner: self.shop.owner.clone(),
             hint: Arc::clone(&self.shop.outbox_hint),
         };
-        let outbox = tasks.spawn(outbox.run(stop.outbox.clone()));
+        let mut outbox = tasks.spawn(outbox.run(stop.outbox.clone()));
         let permits = usize::from(settings.default.executor_thread_pool_size);
-        let runner = tasks.spawn(Runner::new(Arc::clone(&self.shop), permits).run(stop.runner.clone()));
+        let mut runner = tasks.spawn(Runner::new(Arc::clone(&self.shop), permits).run(stop.runner.clone()));
         let (server, stopping) = (self.server.clone(), stop.server.clone());
-        let server = tasks.spawn(async move { server.run(stopping).await });
+        let mut server = tasks.spawn(async move { server.run(stopping).await });
 
-        signals.wait().await;
+        // A part that ends before it is told to would leave a worker that answers probes and does nothing.
+        tokio::select! {
+            () = signals.wait() => {}
+            ended = &mut server => bail!("the RPC server ended: {ended:?}"),
+            ended = &mut runner => bail!("the runner of operations ended: {ended:?}"),
+            ended = &mut outbox => bail!("the outbox ended: {ended:?}"),
+        }
         tracing::info!("the worker stops: no new requests");
         let drained = tokio::time::timeout(settings.conductor.drain_timeout, async {
             stop.server.cancel();
@@ -218,7 +221,7 @@ fn rpc_settings(settings: &Settings) -> anyhow::Result<rpc::Settings> {
         ping_enabled: settings.default.rpc_ping_enabled,
         notify_queues: regex::Regex::new(pattern).context("[conductor] reply_queue_pattern")?,
         password_symbols: settings.default.password_symbols.clone(),
-        setup_deadline: settings.conductor.operation_deadline.unwrap_or(SETUP_DEADLINE),
+        setup_deadline: settings.conductor.operation_deadline,
         max_attempts: settings.conductor.max_deliveries,
         max_size: settings.conductor.max_message_size,
     })
@@ -229,12 +232,16 @@ fn notifier(settings: &Settings, host: &str) -> Notifier {
     let chosen = settings.oslo_messaging_notifications.driver.iter().find_map(|driver| match driver {
         NotificationDriver::MessagingV2 => Some(Driver::Messagingv2),
         NotificationDriver::Messaging => Some(Driver::Messaging),
-        _ => None,
+        NotificationDriver::Routing
+        | NotificationDriver::Log
+        | NotificationDriver::Test
+        | NotificationDriver::Noop => None,
     });
     Notifier {
         publisher_id: format!("container-infra.{host}"),
         exchange: settings.default.control_exchange.clone(),
         topics: settings.oslo_messaging_notifications.topics.clone(),
         driver: chosen,
+        missing_queue_timeout: settings.oslo_messaging_rabbit.kombu_missing_consumer_retry_timeout,
     }
 }

@@ -113,17 +113,18 @@ impl Fault {
 
 impl From<ObjectError> for Fault {
     fn from(error: ObjectError) -> Self {
-        match error {
-            ObjectError::IncompatibleVersion { name, requested, supported } => {
-                Self::IncompatibleObjectVersion {
-                    name: name.to_owned(),
-                    requested: requested.to_string(),
-                    supported: supported.to_string(),
-                }
-            }
-            ObjectError::UnknownObject { name } => Self::UnsupportedObject(name),
-            other => Self::InvalidParameterValue(other.to_string()),
+        let text = error.to_string();
+        if let ObjectError::IncompatibleVersion { name, requested, supported } = error {
+            return Self::IncompatibleObjectVersion {
+                name: name.to_owned(),
+                requested: requested.to_string(),
+                supported: supported.to_string(),
+            };
         }
+        if let ObjectError::UnknownObject { name } = error {
+            return Self::UnsupportedObject(name);
+        }
+        Self::InvalidParameterValue(text)
     }
 }
 
@@ -139,7 +140,11 @@ impl From<ParameterError> for Fault {
             ParameterError::Missing(heat_param) => {
                 Self::RequiredParameterNotProvided { heat_param: heat_param.to_owned() }
             }
-            other => Self::InvalidParameterValue(other.to_string()),
+            other @ (ParameterError::EvenMasters(_)
+            | ParameterError::TooFew { .. }
+            | ParameterError::Label { .. }
+            | ParameterError::Cidr(_)
+            | ParameterError::VolumeDriver(_)) => Self::InvalidParameterValue(other.to_string()),
         }
     }
 }

@@ -53,7 +53,7 @@ pub fn bay_primitive(bay: &Bay, model: Option<&BayModel>, version: Version) -> R
     Ok(object.to_primitive())
 }
 
-/// Bay 1.5 (Mitaka) embeds BayModel 1.10; nothing older embeds one.
+/// Bay 1.5 (Mitaka) embeds `BayModel` 1.10; nothing older embeds one.
 fn nested_model_version(_bay: Version) -> Version {
     Version::new(1, 10)
 }

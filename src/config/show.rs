@@ -168,7 +168,7 @@ fn describe(out: &mut String, option: &OptionDef) -> std::fmt::Result {
 
 fn toml_value(kind: &Kind, text: &str) -> String {
     match kind {
-        Kind::Boolean | Kind::Integer { .. } | Kind::Float { .. } | Kind::Port => text.to_owned(),
+        Kind::Boolean | Kind::Integer { .. } | Kind::Port => text.to_owned(),
         Kind::List | Kind::Multi { .. } => {
             let items: Vec<_> = kind.items(text).iter().map(|item| quoted(item)).collect();
             format!("[{}]", items.join(", "))

@@ -69,7 +69,6 @@ fn an_existing_magnum_conf_loads_as_it_is() {
     assert_eq!(settings.cluster_heat.create_timeout, 90);
     assert_eq!(settings.heat_client.endpoint_type, "internalURL");
     assert_eq!(settings.trust.roles, ["heat_stack_owner", "member"]);
-    assert!(settings.trust.cluster_user_trust);
     assert_eq!(settings.oslo_messaging_rabbit.kombu_missing_consumer_retry_timeout, Duration::from_secs(45));
     let notifications = &settings.oslo_messaging_notifications;
     assert_eq!(notifications.driver, [NotificationDriver::MessagingV2, NotificationDriver::Log]);
@@ -146,16 +145,16 @@ fn later_sources_win() {
     let files = Files::new();
     let conf_d = files.0.path().join("conf.d");
     fs::create_dir(&conf_d).unwrap();
-    fs::write(conf_d.join("20.toml"), "[conductor]\nmax_attempts = 4\n").unwrap();
-    fs::write(conf_d.join("10.conf"), "[conductor]\nmax_attempts = 3\ntopic = d\n").unwrap();
+    fs::write(conf_d.join("20.toml"), "[conductor]\nmax_deliveries = 4\n").unwrap();
+    fs::write(conf_d.join("10.conf"), "[conductor]\nmax_deliveries = 3\ntopic = d\n").unwrap();
     fs::write(conf_d.join("notes.txt"), "not a configuration").unwrap();
     let sources = Sources {
         files: vec![
             files.write(
                 "a.conf",
-                "[conductor]\nmax_attempts = 1\ntopic = a\nretention = 1h\n[DEFAULT]\nhost = a\n",
+                "[conductor]\nmax_deliveries = 1\ntopic = a\nretention = 1h\n[DEFAULT]\nhost = a\n",
             ),
-            files.write("b.toml", "[conductor]\nmax_attempts = 2\n[default]\nhost = \"b\"\n"),
+            files.write("b.toml", "[conductor]\nmax_deliveries = 2\n[default]\nhost = \"b\"\n"),
         ],
         directories: vec![conf_d],
         environment: vec![
@@ -169,7 +168,7 @@ fn later_sources_win() {
     let Loaded { settings, warnings, .. } = load(&sources).unwrap();
     assert_eq!(warnings, []);
     assert_eq!(settings.conductor.retention, Duration::from_secs(3600), "only a.conf says it");
-    assert_eq!(settings.conductor.max_attempts, 4, "the last file of the directory");
+    assert_eq!(settings.conductor.max_deliveries, 4, "the last file of the directory");
     assert_eq!(settings.default.host.as_deref(), Some("e"), "the environment over files");
     assert_eq!(settings.conductor.topic, "f", "a flag over the environment");
     assert!(settings.default.debug, "a flag without a section is one of DEFAULT");
@@ -179,7 +178,7 @@ fn later_sources_win() {
 fn toml_types_and_the_forms_of_ini_mean_the_same() {
     let toml = settings_of(
         "x.toml",
-        "debug = true\n[conductor]\nmax_attempts = 7\nhttp_timeout = \"90s\"\n[trust]\nroles = [\"a,b\", \
+        "debug = true\n[conductor]\nmax_deliveries = 7\nhttp_timeout = \"90s\"\n[trust]\nroles = [\"a,b\", \
          \"c\"]\n\
          trustee_domain_id = \"d\"\ntrustee_domain_admin_id = \"i\"\ntrustee_domain_admin_password = \
          \"p$$w\"\n\
@@ -188,7 +187,7 @@ fn toml_types_and_the_forms_of_ini_mean_the_same() {
     );
     let ini = settings_of(
         "x.conf",
-        "[default]\ndebug = on\n[Conductor]\nmax_attempts : 7\nhttp_timeout = 1m30s\n\
+        "[default]\ndebug = on\n[Conductor]\nmax_deliveries : 7\nhttp_timeout = 1m30s\n\
          [oslo_messaging_rabbit]\n\
          kombu_reconnect_delay = 0.5\n[oslo_messaging_notifications]\ndriver = messagingv2\ndriver = log\n",
     );
@@ -198,7 +197,7 @@ fn toml_types_and_the_forms_of_ini_mean_the_same() {
         assert!(settings.debug);
     }
     for settings in [&toml.conductor, &ini.conductor] {
-        assert_eq!((settings.max_attempts, settings.http_timeout), (7, Duration::from_secs(90)));
+        assert_eq!((settings.max_deliveries, settings.http_timeout), (7, Duration::from_secs(90)));
     }
     let (toml, ini) = (toml.oslo_messaging_notifications, ini.oslo_messaging_notifications);
     assert_eq!(toml.driver, ini.driver);
@@ -206,11 +205,16 @@ fn toml_types_and_the_forms_of_ini_mean_the_same() {
 
 #[test]
 fn an_empty_value_is_the_default_except_for_lists() {
-    let settings =
-        settings_of("x.conf", "[conductor]\ntopic =\nmax_attempts =\n[x509]\nallowed_key_usage =\n");
+    let settings = settings_of(
+        "x.conf",
+        "[conductor]\ntopic =\nmax_deliveries =\n[oslo_messaging_notifications]\ntopics =\n",
+    );
     assert_eq!(settings.conductor.topic, "magnum-conductor");
-    assert_eq!(settings.conductor.max_attempts, 20);
-    assert!(settings.x509.allowed_key_usage.is_empty(), "an operator who allows nothing means it");
+    assert_eq!(settings.conductor.max_deliveries, 5);
+    assert!(
+        settings.oslo_messaging_notifications.topics.is_empty(),
+        "an operator who allows nothing means it"
+    );
 }
 
 #[test]
@@ -374,9 +378,9 @@ fn files_that_cannot_be_read_are_faults() {
 #[test]
 fn a_wrong_value_of_toml_names_its_line() {
     let (_files, sources) =
-        one_file("x.toml", "# c\n[conductor]\n\nmax_attempts = \"x\"\ntopic = [\"a\", \"b\"]\n");
+        one_file("x.toml", "# c\n[conductor]\n\nmax_deliveries = \"x\"\ntopic = [\"a\", \"b\"]\n");
     let text = load(&sources).unwrap_err().to_string();
-    assert!(text.contains("x.toml:4: [conductor] max_attempts: \"x\" is not a whole number"), "{text}");
+    assert!(text.contains("x.toml:4: [conductor] max_deliveries: \"x\" is not a whole number"), "{text}");
     assert!(text.contains("x.toml:5: [conductor] topic: a list is not text"), "{text}");
 }
 

@@ -119,7 +119,7 @@ fn rows(mark: &str) -> Vec<Row> {
             "AuthorizationFailure",
             403,
             format!("{client} connection failed. {message}"),
-            json!({ "client": client, "message": message }),
+            json!({ "client": client }),
         ),
         magnum(
             Fault::TrusteeCreateFailed { username: username.clone(), reason: reason.clone() },

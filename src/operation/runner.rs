@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -15,7 +15,7 @@ use crate::amqp::Publisher;
 use crate::bay::Bay;
 use crate::bay::template::Templates;
 use crate::error::Fault;
-use crate::notify::Notifier;
+use crate::notify::{Notifier, Outcome};
 use crate::openstack::Cloud;
 use crate::operation::fault::{self, Phase};
 use crate::operation::heartbeat;
@@ -33,6 +33,10 @@ pub(crate) use recorder::reply;
 
 /// The longest sleep between two looks for due operations: others of the pool may have let go of some.
 const SWEEP: Duration = Duration::from_secs(1);
+/// After an operation could not be read: sealed with another key, or written by a newer worker.
+const UNREADABLE_RETRY: Duration = Duration::from_secs(30);
+/// The longest wait between two tries, whatever a service asks for: a deadline must be noticed, and a delete.
+const LONGEST_RETRY: Duration = Duration::from_secs(60);
 
 /// What running operations needs. Shared by all of a worker's operations.
 pub struct Workshop {
@@ -70,8 +74,11 @@ impl Runner {
     /// Works until told to stop, then hands back what it holds: steps in progress end at their next record.
     pub async fn run(self, stop: CancellationToken) {
         let keeping = CancellationToken::new();
-        self.tasks.spawn(Arc::clone(&self.keeper).run(keeping.clone()));
-        loop {
+        let keepers = TaskTracker::new();
+        keepers.spawn(Arc::clone(&self.keeper).run(keeping.clone()));
+        // With every permit in use there is nothing to look for.
+        while let Some(Ok(free)) = stop.run_until_cancelled(self.permits.acquire()).await {
+            drop(free);
             // Armed before the look, so that a hint during it is not missed.
             let hint = self.shop.hint.notified();
             let pause = match self.claim_due(&stop).await {
@@ -87,10 +94,12 @@ impl Runner {
                 () = tokio::time::sleep(pause) => {}
             }
         }
-        // The keeper goes last: what is still at work needs its leases.
-        keeping.cancel();
         self.tasks.close();
         self.tasks.wait().await;
+        // The keeper goes last: what was still at work needed its leases.
+        keeping.cancel();
+        keepers.close();
+        keepers.wait().await;
     }
 
     /// Claims what is due and says how long nothing more will be.
@@ -99,10 +108,25 @@ impl Runner {
         for uuid in self.shop.store.due_operations(free).await? {
             let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() else { break };
             let began = Instant::now();
-            let claimed = self.shop.store.claim(uuid, &self.shop.owner, self.shop.lease).await?;
-            let Some((operation, lease)) = claimed else { continue };
+            let (operation, lease) = match self
+                .shop
+                .store
+                .claim(uuid, &self.shop.owner, self.shop.lease)
+                .await
+            {
+                Ok(Some(claimed)) => claimed,
+                Ok(None) => continue,
+                // The others must not wait behind one that nobody can read.
+                Err(error) if error.is_unreadable() => {
+                    tracing::error!(%error, operation = %uuid, "an operation cannot be read; it is left for a while");
+                    self.shop.store.postpone(uuid, UNREADABLE_RETRY).await?;
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
             let held = self.keeper.hold(lease, began);
             let (shop, keeper, stop) = (Arc::clone(&self.shop), Arc::clone(&self.keeper), stop.clone());
+            let permits = Arc::clone(&self.permits);
             let span = tracing::info_span!(
                 "operation",
                 operation = %operation.uuid,
@@ -111,9 +135,8 @@ impl Runner {
                 request_id = operation.request_id.as_deref().unwrap_or_default(),
             );
             let work = async move {
-                Drive { shop: &shop, held: &held, stop }.run(operation).await;
-                keeper.let_go(uuid);
-                drop(permit);
+                Drive { shop: &shop, held: &held, permits, stop }.run(operation, permit).await;
+                keeper.let_go(&held);
             };
             self.tasks.spawn(work.instrument(span));
         }
@@ -132,6 +155,7 @@ impl Runner {
 struct Drive<'a> {
     shop: &'a Workshop,
     held: &'a Held,
+    permits: Arc<Semaphore>,
     stop: CancellationToken,
 }
 
@@ -148,13 +172,13 @@ enum Round {
 }
 
 impl Drive<'_> {
-    async fn run(&self, operation: Operation) {
+    async fn run(&self, operation: Operation, permit: OwnedSemaphorePermit) {
         let taken_over = self.held.lease.fence > 1;
         let answered = CancellationToken::new();
         let reply_to = operation.reply_to.clone();
         let steps = async {
             let outcome = tokio::select! {
-                outcome = self.rounds(operation, &answered) => outcome,
+                outcome = self.rounds(operation, permit, &answered) => outcome,
                 // Nothing more may be written or asked for: another worker may be at it already.
                 () = self.held.lost.cancelled() => Ok(()),
             };
@@ -178,6 +202,7 @@ impl Drive<'_> {
     async fn rounds(
         &self,
         mut operation: Operation,
+        mut permit: OwnedSemaphorePermit,
         answered: &CancellationToken,
     ) -> Result<(), store::Error> {
         let (kind, created_ms) = (operation.kind, operation.created_ms);
@@ -195,10 +220,10 @@ impl Drive<'_> {
                 }
                 Round::On(next) => operation = *next,
                 Round::Later(next, after) => {
-                    tokio::select! {
-                        () = tokio::time::sleep(after) => {}
-                        () = self.stop.cancelled() => {}
-                    }
+                    // Whoever waits lets others work (I9).
+                    drop(permit);
+                    self.stop.run_until_cancelled(tokio::time::sleep(after)).await;
+                    permit = Arc::clone(&self.permits).acquire_owned().await.expect("it is never closed");
                     operation = *next;
                 }
             }
@@ -300,7 +325,11 @@ impl Drive<'_> {
                     tracing::warn!(step = step.name(), reason, "the step is given up at its deadline");
                     return Ok(plan.failed(scene, Fault::Internal(format!("Gave up: {reason}"))));
                 }
-                let after = after.unwrap_or_else(|| backoff(operation.attempts));
+                let least = if step.bounded() { Duration::ZERO } else { self.shop.settings.poll_interval };
+                // What is waited for without an end is not asked for more often when nobody answers.
+                let after = after
+                    .unwrap_or_else(|| backoff(operation.attempts))
+                    .clamp(least, LONGEST_RETRY.max(least));
                 tracing::info!(
                     step = step.name(),
                     reason,
@@ -351,10 +380,10 @@ impl Drive<'_> {
     ) -> Result<Round, store::Error> {
         let bay = Bay { uuid: operation.bay, ..Bay::default() };
         let change = match operation.kind {
-            Kind::BayDelete => Change::done().reply(Answer::Null),
+            Kind::BayDelete => Change::done().reply(Answer::Null).event(Outcome::Success),
             Kind::BayCreate | Kind::BayUpdate => {
                 let fault = Fault::BayNotFound(operation.bay.to_string());
-                Change::failed(fault.to_string()).reply(Answer::Fault(fault))
+                Change::failed(fault.to_string()).reply(Answer::Fault(fault)).event(Outcome::Failure)
             }
         };
         self.record(operation, progress, &bay, change, next).await

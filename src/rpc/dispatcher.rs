@@ -240,11 +240,7 @@ fn find(request: &Request) -> Result<&'static dyn Method, Fault> {
 }
 
 fn body_hash(body: &[u8]) -> String {
-    use std::fmt::Write as _;
-    Sha256::digest(body).iter().fold(String::with_capacity(64), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    Sha256::digest(body).iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }
 
 #[async_trait]

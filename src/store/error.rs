@@ -61,11 +61,20 @@ impl Error {
         matches!(self, Self::Unavailable(_))
     }
 
+    /// Whether a row is at fault that this worker cannot read: others can be.
+    pub fn is_unreadable(&self) -> bool {
+        matches!(self, Self::Corrupt { .. } | Self::Vault(_))
+    }
+
     pub(crate) fn corrupt(what: impl Into<String>) -> Self {
         Self::Corrupt { what: what.into() }
     }
 }
 
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "sqlx adds variants: those are not the database's answers"
+)]
 impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
         if let sqlx::Error::ColumnDecode { index, .. } = &error {
@@ -143,9 +152,11 @@ fn postgres_class(code: &str) -> Class {
 
 fn mysql_class(number: u16) -> Class {
     match number {
-        // A row that changed under the snapshot, lock wait timeout, deadlock (Galera reports a lost certification so).
+        // A row that changed under the snapshot, lock wait timeout, deadlock (Galera reports a lost
+        // certification so).
         1020 | 1205 | 1213 => Class::Retryable,
-        // Disk full, too many connections, shutdown, out of resources, table full, read-only, killed, idle timeout.
+        // Disk full, too many connections, shutdown, out of resources, table full, read-only, killed, idle
+        // timeout.
         1021 | 1040 | 1041 | 1053 | 1114 | 1203 | 1226 | 1290 | 1792 | 1836 | 1927 | 4031 => {
             Class::Unavailable
         }

@@ -24,9 +24,11 @@ impl Store {
         rows.iter().map(|row| row.uuid("uuid")).collect()
     }
 
-    /// The earliest moment at which an operation becomes due: its time has come and no lease covers it any more.
+    /// The earliest moment at which an operation becomes due: its time has come and no lease covers it any
+    /// more.
     ///
-    /// Leases that are held now count with their end, so that a crashed worker's operations are found in time.
+    /// Leases that are held now count with their end, so that a crashed worker's operations are found in
+    /// time.
     pub async fn next_due_ms(&self) -> Result<Option<i64>, Error> {
         let sql = "SELECT MIN(CASE WHEN lease_until > run_at THEN lease_until ELSE run_at END) AS due \
              FROM operation WHERE state = 'running' AND after_operation IS NULL";
@@ -42,7 +44,8 @@ impl Store {
         lease: Duration,
     ) -> Result<Option<(Operation, Lease)>, Error> {
         let mut tx = self.begin().await?;
-        let sql = "UPDATE operation {by_key} SET lease_owner = ?, lease_until = {now_ms} + ?, fence = fence + 1 \
+        let sql = "UPDATE operation {by_key} \
+             SET lease_owner = ?, lease_until = {now_ms} + ?, fence = fence + 1 \
              WHERE uuid = ? AND state = 'running' AND after_operation IS NULL \
              AND run_at <= {now_ms} AND lease_until <= {now_ms}";
         if tx.execute(sql, params![owner, millis(lease), operation]).await? == 0 {
@@ -57,7 +60,8 @@ impl Store {
         Ok(Some((record?, Lease { operation, owner: owner.to_owned(), fence })))
     }
 
-    /// Prolongs leases and returns the operations whose lease is lost. An expired lease is lost even if nobody took it.
+    /// Prolongs leases and returns the operations whose lease is lost. An expired lease is lost even if
+    /// nobody took it.
     pub async fn renew(&self, leases: &[Lease], lease: Duration) -> Result<Vec<Uuid>, Error> {
         let mut lost = Vec::new();
         for chunk in leases.chunks(CHUNK) {
@@ -88,15 +92,14 @@ impl Store {
         self.execute(sql, holder(lease)).await.map(drop)
     }
 
-    /// Makes an unfinished operation due now: something it waits for moved. False when there is none.
-    pub async fn wake(&self, operation: Uuid) -> Result<bool, Error> {
-        let sql = "UPDATE operation {by_key} SET run_at = {now_ms} \
-             WHERE uuid = ? AND state = 'running' AND after_operation IS NULL";
-        Ok(self.execute(sql, params![operation]).await? > 0)
+    /// Lets nobody claim an operation before `delay` is over, unless somebody has it.
+    pub async fn postpone(&self, operation: Uuid, delay: Duration) -> Result<(), Error> {
+        let sql = "UPDATE operation SET run_at = {now_ms} + ? WHERE uuid = ? AND lease_until <= {now_ms}";
+        self.execute(sql, params![millis(delay), operation]).await.map(drop)
     }
 
-    /// Begins a transaction that proves and prolongs a lease first and holds the operation's row until its end:
-    /// whatever it writes, it writes as the holder. [`Error::LeaseLost`] otherwise.
+    /// Begins a transaction that proves and prolongs a lease first and holds the operation's row until its
+    /// end: whatever it writes, it writes as the holder. [`Error::LeaseLost`] otherwise.
     pub async fn begin_held(&self, lease: &Lease, extend: Duration) -> Result<Transaction, Error> {
         let mut tx = self.begin().await?;
         let sql = "UPDATE operation {by_key} SET lease_until = {now_ms} + ? WHERE uuid = ? AND fence = ? \

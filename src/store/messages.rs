@@ -22,7 +22,8 @@ pub struct Seen {
 }
 
 impl Transaction {
-    /// Records a message; `None` means that it is new. While another transaction records the same key, this waits.
+    /// Records a message; `None` means that it is new. While another transaction records the same key, this
+    /// waits.
     pub async fn record_message(&mut self, key: &str) -> Result<Option<Seen>, Error> {
         let key = message_key(key);
         let sql = "INSERT INTO message (message_key, created_ms) VALUES (?, {now_ms}) {or_nothing}";
@@ -64,12 +65,13 @@ impl Store {
         self.retrying(|| self.count(&hash)).await
     }
 
-    /// Updates before it inserts: two that had failed to insert would both hold a share of the row on MySQL, and
-    /// each would wait for the other's.
+    /// Updates before it inserts: two that had failed to insert would both hold a share of the row on MySQL,
+    /// and each would wait for the other's.
     async fn count(&self, hash: &str) -> Result<u32, Error> {
         let more =
             "UPDATE delivery_attempt SET attempts = attempts + 1, last_ms = {now_ms} WHERE body_hash = ?";
-        let first = "INSERT INTO delivery_attempt (body_hash, attempts, last_ms) VALUES (?, 1, {now_ms}) {or_nothing}";
+        let first = "INSERT INTO delivery_attempt (body_hash, attempts, last_ms) VALUES (?, 1, {now_ms}) \
+             {or_nothing}";
         let mut tx = self.begin().await?;
         if tx.execute(more, params![hash]).await? == 0 && !tx.insert_new(first, params![hash]).await? {
             tx.execute(more, params![hash]).await?;
@@ -89,8 +91,8 @@ impl Store {
 
     /// Deletes what is older than `age`: message keys with their replies, ended operations, counted attempts.
     ///
-    /// A message whose operation is not finished stays, however old. The longest outage and the client's longest
-    /// retry must be shorter than `age`.
+    /// A message whose operation is not finished stays, however old. The longest outage and the client's
+    /// longest retry must be shorter than `age`.
     pub async fn purge(&self, age: Duration) -> Result<u64, Error> {
         let cutoff = self.now_ms().await?.saturating_sub(millis(age));
         let mut purged = 0;

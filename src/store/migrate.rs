@@ -1,7 +1,8 @@
 //! Migrations, embedded in the binary: one directory per dialect, the same versions in each.
 //!
-//! Every statement of theirs may run twice (`IF NOT EXISTS`): on a database of Magnum's only our tables are added, and
-//! on MySQL, which commits each statement by itself, a migration that was cut off is simply run again.
+//! Every statement of theirs may run twice (`IF NOT EXISTS`): on a database of Magnum's only our tables are
+//! added, and on MySQL, which commits each statement by itself, a migration that was cut off is simply run
+//! again.
 
 use sqlx::MySqlConnection;
 use sqlx::migrate::{AppliedMigration, Migrate, MigrateError, Migrator};
@@ -40,7 +41,8 @@ pub struct MigrationReport {
 }
 
 impl Store {
-    /// Brings the schema up to date. Several processes may do this at once; one does, the others find it done.
+    /// Brings the schema up to date. Several processes may do this at once; one does, the others find it
+    /// done.
     pub async fn migrate(&self) -> Result<MigrationReport, Error> {
         let before = self.migration_status().await?;
         let migrator = self.migrator();

@@ -5,6 +5,8 @@ mod amqp;
 #[cfg(test)]
 mod docs;
 #[cfg(test)]
+mod endurance;
+#[cfg(test)]
 mod python;
 #[cfg(test)]
 mod store;

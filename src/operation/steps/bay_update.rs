@@ -33,7 +33,7 @@ impl Plan for BayUpdate {
     fn superseded(&self, scene: &Scene<'_>) -> Option<Change> {
         let fault =
             Fault::Conflict(format!("Bay {} was deleted while it was being updated.", scene.bay.uuid));
-        Some(Change::failed(fault.to_string()).reply(Answer::Fault(fault)))
+        Some(Change::failed(fault.to_string()).reply(Answer::Fault(fault)).event(Outcome::Failure))
     }
 }
 

@@ -36,10 +36,17 @@ impl Action {
                 Verdict::Complete(Status::UpdateComplete)
             }
             // Somebody else moved the stack on: what was asked for is there all the same.
+            (Self::Create, Some(done @ Status::UpdateComplete)) => Verdict::Complete(done),
             (
-                Self::Create,
-                Some(done @ (Status::UpdateComplete | Status::ResumeComplete | Status::CheckComplete)),
-            ) => Verdict::Complete(done),
+                _,
+                Some(
+                    done @ (Status::ResumeComplete
+                    | Status::CheckComplete
+                    | Status::SnapshotComplete
+                    | Status::RestoreComplete
+                    | Status::AdoptComplete),
+                ),
+            ) if settled || self == Self::Create => Verdict::Complete(done),
             (_, Some(failed @ (Status::CreateFailed | Status::DeleteFailed | Status::RollbackFailed))) => {
                 Verdict::Failed(failed)
             }
@@ -119,6 +126,35 @@ pub(super) async fn follow(scene: &Scene<'_>, action: Action) -> Result<Change, 
     }
 }
 
+/// With what the stack may be deleted and looked at, best first: the bay's trust, the service user, the caller.
+pub(super) fn means(scene: &Scene<'_>) -> Vec<Credentials> {
+    let mut means: Vec<Credentials> = scene.standing().into_iter().collect();
+    if scene.bay.trust_id.is_some() {
+        means.extend(scene.service());
+    }
+    means.extend(scene.caller());
+    means
+}
+
+/// A trust that is gone, a trustor who lost its role: somebody else may still be let in.
+pub(super) fn is_shut_out(error: &Error) -> bool {
+    error.is_unauthorized() || error.is_forbidden()
+}
+
+/// The bay's stack by its name, and who could see it. An error is the last one where nobody was let in.
+pub(super) async fn find(scene: &Scene<'_>) -> Result<Option<(Credentials, Stack)>, Error> {
+    let name = parameters::stack_name(scene.bay);
+    let mut last = None;
+    for credentials in means(scene) {
+        match scene.cloud.stack_find(&credentials, &name, scene.budget()).await {
+            Ok(found) => return Ok(found.map(|stack| (credentials, stack))),
+            Err(error) if is_shut_out(&error) => last = Some(error),
+            Err(error) => return Err(error),
+        }
+    }
+    last.map_or(Ok(None), Err)
+}
+
 /// What long work is done with, or why there is nothing to do it with.
 pub(super) fn standing(scene: &Scene<'_>) -> Result<Credentials, StepError> {
     scene.standing().ok_or_else(|| {
@@ -186,6 +222,16 @@ mod tests {
         assert_eq!(judge("UPDATE_COMPLETE", false), Verdict::Wait(None));
         assert_eq!(judge("UPDATE_COMPLETE", true), Verdict::Complete(Status::UpdateComplete));
         assert_eq!(judge("UPDATE_FAILED", true), Verdict::Failed(Status::UpdateFailed));
+    }
+
+    #[test]
+    fn what_an_operator_did_to_a_complete_stack_meanwhile_does_not_hide_that_it_is_complete() {
+        for status in ["CHECK_COMPLETE", "RESUME_COMPLETE", "SNAPSHOT_COMPLETE", "RESTORE_COMPLETE"] {
+            let complete = Verdict::Complete(status.parse().unwrap());
+            assert_eq!(Action::Create.judge(status, true), complete, "{status}");
+            assert_eq!(Action::Update.judge(status, true), complete, "{status}");
+            assert_eq!(Action::Update.judge(status, false), Verdict::Wait(None), "{status}");
+        }
     }
 
     #[test]

@@ -52,7 +52,7 @@ impl Method for Create {
         let model = find_model(call, object.text("baymodel_id").unwrap_or_default()).await?;
         let mut bay = new_bay(call, &object)?;
         bay.model_id = Some(model.uuid.to_string());
-        bay.keypair = model.keypair_id.clone();
+        bay.keypair.clone_from(&model.keypair_id);
         bay.labels = model.labels.clone();
         parameters::driver_supported(&model).map_err(Fault::from)?;
         // What Heat would refuse for want of a parameter is refused before anything is made.
@@ -276,11 +276,14 @@ impl Write for DeleteBay {
             }
             // The first delete answers this caller too; one that has answered already has nothing more to say.
             Some(active) if active.kind == Kind::BayDelete => self.join(tx, &active).await,
-            Some(active) => {
-                tx.supersede(active.uuid).await?;
-                // A second delete waits as the first one does, and then finds its work done.
-                self.command.begin_after(tx, &bay, active.uuid).await
-            }
+            Some(active) => match tx.successor(active.uuid).await? {
+                // An earlier delete waits for this operation to stop: it answers this caller too.
+                Some(earlier) => self.join(tx, &earlier).await,
+                None => {
+                    tx.supersede(active.uuid).await?;
+                    self.command.begin_after(tx, &bay, active.uuid).await
+                }
+            },
         }
     }
 }
@@ -339,7 +342,7 @@ impl Command {
             initiator: Initiator {
                 user_id: owned(context.user_id()),
                 project_id: owned(context.project_id()),
-                domain_id: owned(context.user_domain_id().or(context.domain_id())),
+                domain_id: owned(context.user_domain_id().or_else(|| context.domain_id())),
                 context: context.without_secrets(),
             },
             notify_queue,
@@ -360,6 +363,7 @@ impl Command {
             notify_queue: self.notify_queue.clone(),
             before,
             failure: None,
+            stack_may_appear: false,
         };
         let limit = i64::try_from(self.setup_deadline.as_millis()).unwrap_or(i64::MAX);
         Ok(Operation {
@@ -371,7 +375,8 @@ impl Command {
             step: steps::first(self.kind).to_owned(),
             attempts: 0,
             progress: progress.encode(),
-            token: self.token.clone(),
+            // Scaling is done as the bay's trustee, or as the service user.
+            token: self.token.clone().filter(|_| self.kind != Kind::BayUpdate),
             reply_to: self.reply_to.clone(),
             superseded: false,
             deadline_ms: Some(now_ms.saturating_add(limit)),

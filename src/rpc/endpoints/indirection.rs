@@ -178,16 +178,14 @@ fn several(many: &str, one: &str) -> CallError {
 }
 
 fn sorted(error: store::Error) -> CallError {
-    match error {
-        store::Error::SortKey(key) => Fault::InvalidParameterValue(format!(
-            "The sort_key value \"{key}\" is an invalid field for sorting"
-        ))
-        .into(),
-        store::Error::Marker(uuid) => {
-            Fault::InvalidParameterValue(format!("The marker {uuid} could not be found.")).into()
-        }
-        other => other.into(),
+    if let store::Error::SortKey(key) = &error {
+        let text = format!("The sort_key value \"{key}\" is an invalid field for sorting");
+        return Fault::InvalidParameterValue(text).into();
     }
+    if let store::Error::Marker(uuid) = &error {
+        return Fault::InvalidParameterValue(format!("The marker {uuid} could not be found.")).into();
+    }
+    error.into()
 }
 
 fn page(asked: &Map, object: &'static str) -> Result<Page, CallError> {
@@ -208,7 +206,7 @@ fn page(asked: &Map, object: &'static str) -> Result<Page, CallError> {
     let limit = arguments::integer(asked, "limit")?.and_then(|limit| u32::try_from(limit).ok());
     let sort_key = arguments::text(asked, "sort_key")?.map(str::to_owned);
     let descending = arguments::text(asked, "sort_dir")?.is_some_and(|dir| dir.eq_ignore_ascii_case("desc"));
-    Ok(Page { limit, marker, sort_key: sort_key, descending })
+    Ok(Page { limit, marker, sort_key, descending })
 }
 
 fn filter(asked: &Map) -> Result<BayFilter, Fault> {

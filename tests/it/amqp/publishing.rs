@@ -204,6 +204,24 @@ async fn notifications_wait_in_their_queue_and_reach_listeners() {
 }
 
 #[tokio::test]
+async fn a_notification_queue_that_was_deleted_is_declared_again() {
+    let Some(broker) = broker() else { return };
+    let key = format!("notes-{}.info", broker.topic);
+    let inspector = Inspector::new(&broker).await;
+    let publisher = Publisher::new(Arc::new(broker.clone()));
+    let message = Message { exchange: broker.exchange.clone(), ..to_queue(&key) };
+    publisher.publish_notification(&message).await.unwrap();
+    inspector.channel().await.queue_delete(key.as_str().into(), Default::default()).await.unwrap();
+    let lost = publisher.publish_notification(&message).await;
+    assert!(matches!(lost, Err(PublishError::Unroutable { .. })), "{lost:?}");
+    publisher.forget_notification_queue(&broker.exchange, &key).await;
+    publisher.publish_notification(&message).await.unwrap();
+    assert_eq!(inspector.queue(&key).await, Some((1, 0)));
+    inspector.channel().await.queue_delete(key.as_str().into(), Default::default()).await.unwrap();
+    publisher.close().await;
+}
+
+#[tokio::test]
 async fn a_listener_hears_after_a_cut_what_was_published_meanwhile() {
     let Some(broker) = broker() else { return };
     let topic = format!("notes-{}", broker.topic);

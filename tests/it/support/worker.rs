@@ -17,10 +17,14 @@ pub(crate) struct Worker {
 
 impl Worker {
     pub(crate) async fn start(world: &World, more: &str, fault: Option<&str>) -> Self {
+        Self::start_with(world, &world.configuration(more), fault).await
+    }
+
+    pub(crate) async fn start_with(world: &World, configuration: &str, fault: Option<&str>) -> Self {
         let id = Uuid::new_v4().simple().to_string();
         let config = world.directory.path().join(format!("{id}.toml"));
         let log = world.directory.path().join(format!("{id}.log"));
-        std::fs::write(&config, world.configuration(more)).expect("the configuration is written");
+        std::fs::write(&config, configuration).expect("the configuration is written");
         let stderr = std::fs::File::create(&log).expect("the log is opened");
         let mut command = Command::new(env!("CARGO_BIN_EXE_mesos-conductor"));
         command.arg("serve").arg("--config-file").arg(&config);
