@@ -25,6 +25,7 @@ mod secrets;
 #[cfg(test)]
 mod store;
 #[cfg(test)]
+#[expect(dead_code, reason = "shared with the other test binaries")]
 mod support;
 #[cfg(test)]
 mod tenancy;
