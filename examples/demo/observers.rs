@@ -45,7 +45,8 @@ impl Observers {
         let calls = listen(&tap, stage).await?;
         let notifications = NotificationListener::open(&broker, &[&stage.names.notifications]).await?;
         let demo = |what: &str| stage.cloud["projects"]["demo"][what].clone();
-        let context = RequestContext::default().with("project_id", demo("id")).with("request_id", OWN_REQUEST);
+        let context =
+            RequestContext::default().with("project_id", demo("id")).with("request_id", OWN_REQUEST);
         let mut tasks = JoinSet::new();
         tasks.spawn(note_calls(calls, Arc::clone(&notes)));
         tasks.spawn(note_notifications(notifications, Arc::clone(&notes)));
@@ -58,7 +59,10 @@ impl Observers {
         let bays = bays(&self.client, &self.context).await?;
         let [bay] = &bays[..] else { bail!("one bay is expected, not {}", bays.len()) };
         ensure!(bay["status"] == status, "the bay is {}, not {status}", bay["status"]);
-        ensure!(bay["api_address"].as_str().is_some_and(|text| !text.is_empty()), "the bay has no API address");
+        ensure!(
+            bay["api_address"].as_str().is_some_and(|text| !text.is_empty()),
+            "the bay has no API address"
+        );
         let count = |field: &str| bay[field].as_array().map_or(0, Vec::len);
         ensure!(count("master_addresses") == 1, "the bay has master addresses {}", bay["master_addresses"]);
         ensure!(count("node_addresses") == nodes, "not {nodes} node addresses but {}", bay["node_addresses"]);
@@ -91,11 +95,14 @@ impl Observers {
 /// A queue of our own, bound like the worker's: the exchange gives both a copy of every request.
 async fn listen(tap: &Connection, stage: &Stage) -> anyhow::Result<Consumer> {
     let channel = tap.create_channel().await?;
-    let options = QueueDeclareOptions { exclusive: true, auto_delete: true, ..QueueDeclareOptions::default() };
+    let options =
+        QueueDeclareOptions { exclusive: true, auto_delete: true, ..QueueDeclareOptions::default() };
     let queue = channel.queue_declare("".into(), options, FieldTable::default()).await?;
     let (name, names) = (queue.name().clone(), &stage.names);
     let (exchange, key) = (names.exchange.as_str().into(), names.topic.as_str().into());
-    channel.queue_bind(name.clone(), exchange, key, QueueBindOptions::default(), FieldTable::default()).await?;
+    channel
+        .queue_bind(name.clone(), exchange, key, QueueBindOptions::default(), FieldTable::default())
+        .await?;
     let options = BasicConsumeOptions { no_ack: true, ..BasicConsumeOptions::default() };
     Ok(channel.basic_consume(name, "tap".into(), options, FieldTable::default()).await?)
 }

@@ -199,7 +199,9 @@ impl Stage {
     }
 
     fn identity(&self) -> impl Iterator<Item = (&'static str, String)> {
-        let of = |pointer: &str| self.cloud.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let of = |pointer: &str| {
+            self.cloud.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned()
+        };
         [
             ("OS_AUTH_URL", of("/auth_url")),
             ("OS_USERNAME", of("/users/demo/name")),
@@ -212,12 +214,14 @@ impl Stage {
     /// A program that was built beside this one, without the settings of whoever runs the demo.
     fn command(&self, program: &str) -> anyhow::Result<Command> {
         let example = std::env::current_exe()?;
-        let built = example.parent().and_then(Path::parent).context("this example lies in target/*/examples")?;
+        let built =
+            example.parent().and_then(Path::parent).context("this example lies in target/*/examples")?;
         let path = built.join(program);
         ensure!(path.exists(), "{} is not built; `make demo` builds it", path.display());
         let mut command = Command::new(path);
         for (name, _) in std::env::vars_os() {
-            let foreign = name.to_str().is_some_and(|name| name.starts_with("CONDUCTOR__") || name.starts_with("OS_"));
+            let foreign =
+                name.to_str().is_some_and(|name| name.starts_with("CONDUCTOR__") || name.starts_with("OS_"));
             if foreign {
                 command.env_remove(name);
             }
@@ -279,7 +283,10 @@ impl Stage {
             channel.queue_delete(queue.as_str().into(), QueueDeleteOptions::default()).await?;
         }
         let taken = eventually(Duration::from_secs(5), async || {
-            ensure!(!self.names.are_taken(&connection).await?, "the exchange or a queue is left on the broker");
+            ensure!(
+                !self.names.are_taken(&connection).await?,
+                "the exchange or a queue is left on the broker"
+            );
             Ok(())
         });
         taken.await?;

@@ -91,7 +91,11 @@ const OPTIONS: &[(&str, &[&str], &str)] = &[
     ("keystone_auth", &["timeout"], "see [conductor] http_timeout"),
     ("keystone_authtoken", &["region_name"], KEYSTONE),
     ("heat_client", &["api_version"], "Heat has no other than version 1"),
-    ("oslo_messaging_rabbit", &["direct_mandatory_flag"], "a reply to a queue that is gone is always noticed"),
+    (
+        "oslo_messaging_rabbit",
+        &["direct_mandatory_flag"],
+        "a reply to a queue that is gone is always noticed",
+    ),
     ("oslo_messaging_rabbit", &["ssl_enforce_hostname_verification"], "the broker's name is always verified"),
     ("oslo_messaging_rabbit", &["heartbeat_rate"], "heartbeats need no loop that checks them"),
     ("oslo_messaging_rabbit", &["kombu_compression"], "what this worker sends is not compressed"),

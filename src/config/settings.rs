@@ -9,10 +9,7 @@ pub use self::{
     bays::ClusterHeatSettings,
     core::{ConductorSettings, DatabaseSettings, DefaultSettings, TelemetrySettings},
     messaging::{NotificationSettings, RabbitSettings},
-    openstack::{
-        HeatClientSettings, KeystoneAuthSettings, KeystoneAuthtokenSettings,
-        TrustSettings,
-    },
+    openstack::{HeatClientSettings, KeystoneAuthSettings, KeystoneAuthtokenSettings, TrustSettings},
 };
 use super::{
     ConfigFaults, Sources, Warning,

@@ -205,11 +205,16 @@ fn toml_types_and_the_forms_of_ini_mean_the_same() {
 
 #[test]
 fn an_empty_value_is_the_default_except_for_lists() {
-    let settings =
-        settings_of("x.conf", "[conductor]\ntopic =\nmax_deliveries =\n[oslo_messaging_notifications]\ntopics =\n");
+    let settings = settings_of(
+        "x.conf",
+        "[conductor]\ntopic =\nmax_deliveries =\n[oslo_messaging_notifications]\ntopics =\n",
+    );
     assert_eq!(settings.conductor.topic, "magnum-conductor");
     assert_eq!(settings.conductor.max_deliveries, 5);
-    assert!(settings.oslo_messaging_notifications.topics.is_empty(), "an operator who allows nothing means it");
+    assert!(
+        settings.oslo_messaging_notifications.topics.is_empty(),
+        "an operator who allows nothing means it"
+    );
 }
 
 #[test]
