@@ -20,6 +20,7 @@ use self::stage::Stage;
 #[tokio::main]
 async fn main() -> ExitCode {
     let began = Instant::now();
+    rustls::crypto::ring::default_provider().install_default().ok();
     let mut stage = Stage::default();
     let outcome = tokio::select! {
         outcome = play(&mut stage) => outcome,

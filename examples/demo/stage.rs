@@ -43,13 +43,13 @@ pub(crate) struct Names {
 
 impl Names {
     /// Magnum's own, unless somebody uses them on this broker.
-    async fn free_on(connection: &Connection) -> anyhow::Result<Self> {
+    async fn free_on(url: &str) -> anyhow::Result<Self> {
         let magnums = Self {
             exchange: "magnum".to_owned(),
             topic: "magnum-conductor".to_owned(),
             notifications: "notifications".to_owned(),
         };
-        if !magnums.are_taken(connection).await? {
+        if !magnums.are_taken(url).await? {
             return Ok(magnums);
         }
         let id = Uuid::new_v4().simple().to_string();
@@ -65,24 +65,29 @@ impl Names {
         ["info", "error"].map(|priority| format!("{}.{priority}", self.notifications))
     }
 
-    async fn are_taken(&self, connection: &Connection) -> anyhow::Result<bool> {
-        // Asking for what does not exist closes the channel, so each question has its own.
+    async fn are_taken(&self, url: &str) -> anyhow::Result<bool> {
+        // Asking for what does not exist ends the channel, so each question has a connection of its own.
+        let connection = connect(url).await?;
         let passive = ExchangeDeclareOptions { passive: true, ..ExchangeDeclareOptions::default() };
-        let channel = connection.create_channel().await?;
-        let name = self.exchange.as_str().into();
-        if channel.exchange_declare(name, ExchangeKind::Topic, passive, FieldTable::default()).await.is_ok() {
-            return Ok(true);
-        }
+        let (channel, name) = (connection.create_channel().await?, self.exchange.as_str().into());
+        let topic = ExchangeKind::Topic;
+        let mut taken = channel.exchange_declare(name, topic, passive, FieldTable::default()).await.is_ok();
+        connection.close(200, "done".into()).await?;
         let [info, error] = self.notification_queues();
         for queue in [&self.topic, &info, &error] {
+            let connection = connect(url).await?;
             let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
-            let channel = connection.create_channel().await?;
-            if channel.queue_declare(queue.as_str().into(), passive, FieldTable::default()).await.is_ok() {
-                return Ok(true);
-            }
+            let (channel, name) = (connection.create_channel().await?, queue.as_str().into());
+            taken |= channel.queue_declare(name, passive, FieldTable::default()).await.is_ok();
+            connection.close(200, "done".into()).await?;
         }
-        Ok(false)
+        Ok(taken)
     }
+}
+
+async fn connect(url: &str) -> anyhow::Result<Connection> {
+    let connection = Connection::connect(url, ConnectionProperties::default()).await;
+    connection.context("the RabbitMQ in CONDUCTOR_DEMO_AMQP_URL does not answer")
 }
 
 impl Stage {
@@ -90,10 +95,7 @@ impl Stage {
     pub(crate) async fn set(&mut self) -> anyhow::Result<()> {
         let url = std::env::var("CONDUCTOR_DEMO_AMQP_URL")
             .context("CONDUCTOR_DEMO_AMQP_URL names no RabbitMQ; `make demo` finds or starts one")?;
-        let connection = Connection::connect(&url, ConnectionProperties::default()).await;
-        let connection = connection.context("the RabbitMQ in CONDUCTOR_DEMO_AMQP_URL does not answer")?;
-        self.names = Names::free_on(&connection).await?;
-        connection.close(200, "done".into()).await?;
+        self.names = Names::free_on(&url).await?;
         self.amqp = Some(url);
         self.directory = Some(tempfile::tempdir().context("a temporary directory")?);
         self.start_sandbox().await?;
@@ -107,7 +109,7 @@ impl Stage {
     async fn start_sandbox(&mut self) -> anyhow::Result<()> {
         let mut command = self.command("mesos-conductor-sandbox")?;
         command.args(["serve", "--speed", SPEED]).stdout(Stdio::piped()).stderr(self.log("sandbox.log")?);
-        let sandbox = self.sandbox.insert(command.process_group(0).spawn().context("starting the sandbox")?);
+        let sandbox = self.sandbox.insert(command.process_group(0).kill_on_drop(true).spawn().context("starting the sandbox")?);
         let mut introduction = String::new();
         let stdout = sandbox.stdout.take().context("the sandbox has a standard output")?;
         let read = BufReader::new(stdout);
@@ -122,7 +124,7 @@ impl Stage {
         std::fs::write(&config, self.configuration()?)?;
         let mut command = self.command("mesos-conductor")?;
         command.arg("serve").arg("--config-file").arg(&config).stderr(self.log("worker.log")?);
-        self.worker = Some(command.process_group(0).spawn().context("starting the worker")?);
+        self.worker = Some(command.process_group(0).kill_on_drop(true).spawn().context("starting the worker")?);
         eventually(PATIENCE, async || {
             let started = log_lines(&self.worker_log()?).find(|line| line["message"] == "the worker starts");
             let started = started.context("the worker does not start")?;
@@ -273,17 +275,17 @@ impl Stage {
 
     async fn clear_broker(&self) -> anyhow::Result<()> {
         let Some(url) = &self.amqp else { return Ok(()) };
-        let connection = Connection::connect(url, ConnectionProperties::default()).await?;
+        let connection = connect(url).await?;
         let channel = connection.create_channel().await?;
         for queue in self.names.notification_queues() {
             channel.queue_delete(queue.as_str().into(), QueueDeleteOptions::default()).await?;
         }
-        let taken = eventually(Duration::from_secs(5), async || {
-            ensure!(!self.names.are_taken(&connection).await?, "the exchange or a queue is left on the broker");
+        connection.close(200, "done".into()).await?;
+        eventually(Duration::from_secs(5), async || {
+            ensure!(!self.names.are_taken(url).await?, "the exchange or a queue is left on the broker");
             Ok(())
-        });
-        taken.await?;
-        Ok(connection.close(200, "done".into()).await?)
+        })
+        .await
     }
 
     fn path(&self, name: &str) -> anyhow::Result<PathBuf> {
