@@ -32,7 +32,10 @@ async fn main() -> ExitCode {
     let outcome = outcome.and(stage.clear().await.context("cleaning up"));
     match outcome {
         Ok(()) => {
-            say(&format!("\nAll as expected, and nothing is left behind ({:.1} s).", began.elapsed().as_secs_f64()));
+            say(&format!(
+                "\nAll as expected, and nothing is left behind ({:.1} s).",
+                began.elapsed().as_secs_f64()
+            ));
             ExitCode::SUCCESS
         }
         Err(error) => {
@@ -91,7 +94,8 @@ async fn nothing_is_left(stage: &Stage) -> anyhow::Result<()> {
 }
 
 async fn interrupted() {
-    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    let (Ok(mut interrupt), Ok(mut terminate)) =
+        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
     else {
         return std::future::pending().await;
     };
@@ -111,7 +115,10 @@ fn say(text: &str) {
 }
 
 /// Asks again and again; the error of the last try when the time is up.
-async fn eventually<T>(patience: Duration, mut ask: impl AsyncFnMut() -> anyhow::Result<T>) -> anyhow::Result<T> {
+async fn eventually<T>(
+    patience: Duration,
+    mut ask: impl AsyncFnMut() -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
     let deadline = Instant::now() + patience;
     loop {
         match ask().await {

@@ -12,10 +12,10 @@ use lapin::{Connection, ConnectionProperties, Consumer};
 use mesos_conductor::client::{CallOptions, Client, NotificationListener};
 use mesos_conductor_proto::context::RequestContext;
 use mesos_conductor_proto::message::Request;
-use mesos_conductor_proto::notification::Notification;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
 use super::eventually;
 use super::stage::Stage;
@@ -33,6 +33,7 @@ pub(crate) struct Observers {
     client: Client,
     context: RequestContext,
     tap: Connection,
+    stop: CancellationToken,
     /// Dropping it ends them all.
     tasks: JoinSet<()>,
 }
@@ -45,12 +46,13 @@ impl Observers {
         let calls = listen(&tap, stage).await?;
         let notifications = NotificationListener::open(&broker, &[&stage.names.notifications]).await?;
         let demo = |what: &str| stage.cloud["projects"]["demo"][what].clone();
-        let context = RequestContext::default().with("project_id", demo("id")).with("request_id", OWN_REQUEST);
-        let mut tasks = JoinSet::new();
+        let context =
+            RequestContext::default().with("project_id", demo("id")).with("request_id", OWN_REQUEST);
+        let (stop, mut tasks) = (CancellationToken::new(), JoinSet::new());
         tasks.spawn(note_calls(calls, Arc::clone(&notes)));
-        tasks.spawn(note_notifications(notifications, Arc::clone(&notes)));
-        tasks.spawn(note_states(client.clone(), context.clone(), Arc::clone(&notes)));
-        Ok(Self { notes, client, context, tap, tasks })
+        tasks.spawn(note_notifications(notifications, Arc::clone(&notes), stop.clone()));
+        tasks.spawn(note_states(client.clone(), context.clone(), Arc::clone(&notes), stop.clone()));
+        Ok(Self { notes, client, context, tap, stop, tasks })
     }
 
     /// Checks the bay and its addresses, as any client of the conductor sees them.
@@ -58,7 +60,10 @@ impl Observers {
         let bays = bays(&self.client, &self.context).await?;
         let [bay] = &bays[..] else { bail!("one bay is expected, not {}", bays.len()) };
         ensure!(bay["status"] == status, "the bay is {}, not {status}", bay["status"]);
-        ensure!(bay["api_address"].as_str().is_some_and(|text| !text.is_empty()), "the bay has no API address");
+        ensure!(
+            bay["api_address"].as_str().is_some_and(|text| !text.is_empty()),
+            "the bay has no API address"
+        );
         let count = |field: &str| bay[field].as_array().map_or(0, Vec::len);
         ensure!(count("master_addresses") == 1, "the bay has master addresses {}", bay["master_addresses"]);
         ensure!(count("node_addresses") == nodes, "not {nodes} node addresses but {}", bay["node_addresses"]);
@@ -80,9 +85,11 @@ impl Observers {
             Ok(())
         });
         complete.await?;
-        self.tasks.shutdown().await;
-        self.client.close().await;
+        // The tap ends with its connection, the others when they are asked to.
+        self.stop.cancel();
         self.tap.close(200, "done".into()).await?;
+        while self.tasks.join_next().await.is_some() {}
+        self.client.close().await;
         let story = std::mem::take(&mut *lock(&self.notes));
         Ok(story)
     }
@@ -91,11 +98,14 @@ impl Observers {
 /// A queue of our own, bound like the worker's: the exchange gives both a copy of every request.
 async fn listen(tap: &Connection, stage: &Stage) -> anyhow::Result<Consumer> {
     let channel = tap.create_channel().await?;
-    let options = QueueDeclareOptions { exclusive: true, auto_delete: true, ..QueueDeclareOptions::default() };
+    let options =
+        QueueDeclareOptions { exclusive: true, auto_delete: true, ..QueueDeclareOptions::default() };
     let queue = channel.queue_declare("".into(), options, FieldTable::default()).await?;
     let (name, names) = (queue.name().clone(), &stage.names);
     let (exchange, key) = (names.exchange.as_str().into(), names.topic.as_str().into());
-    channel.queue_bind(name.clone(), exchange, key, QueueBindOptions::default(), FieldTable::default()).await?;
+    channel
+        .queue_bind(name.clone(), exchange, key, QueueBindOptions::default(), FieldTable::default())
+        .await?;
     let options = BasicConsumeOptions { no_ack: true, ..BasicConsumeOptions::default() };
     Ok(channel.basic_consume(name, "tap".into(), options, FieldTable::default()).await?)
 }
@@ -110,18 +120,17 @@ async fn note_calls(mut calls: Consumer, notes: Notes) {
     }
 }
 
-async fn note_notifications(mut listener: NotificationListener, notes: Notes) {
-    loop {
-        let notification: Notification = listener.next().await;
+async fn note_notifications(mut listener: NotificationListener, notes: Notes, stop: CancellationToken) {
+    while let Some(notification) = stop.run_until_cancelled(listener.next()).await {
         lock(&notes).notification(now(), &notification);
     }
+    listener.close().await;
 }
 
 /// Looks at the bay five times a second and notes what is new.
-async fn note_states(client: Client, context: RequestContext, notes: Notes) {
+async fn note_states(client: Client, context: RequestContext, notes: Notes, stop: CancellationToken) {
     let mut every = tokio::time::interval(Duration::from_millis(200));
-    loop {
-        every.tick().await;
+    while stop.run_until_cancelled(every.tick()).await.is_some() {
         if let Ok(bays) = bays(&client, &context).await {
             lock(&notes).state(now(), bays.first());
         }

@@ -5,7 +5,9 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
-use lapin::options::{ExchangeDeclareOptions, QueueDeclareOptions, QueueDeleteOptions};
+use lapin::options::{
+    ExchangeDeclareOptions, ExchangeDeleteOptions, QueueDeclareOptions, QueueDeleteOptions,
+};
 use lapin::types::FieldTable;
 use lapin::{Connection, ConnectionProperties, ExchangeKind};
 use mesos_conductor::amqp::settings::Broker;
@@ -19,6 +21,8 @@ use super::{eventually, say};
 
 /// How much faster than a real cloud: a create takes eight seconds.
 const SPEED: &str = "40";
+/// How long a reply queue outlives a client that was interrupted.
+const TRANSIENT_TTL: Duration = Duration::from_secs(10);
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Everything that has to be taken away again. Filled bit by bit, so that it knows after any failure.
@@ -52,7 +56,7 @@ impl Names {
         if !magnums.are_taken(url).await? {
             return Ok(magnums);
         }
-        let id = Uuid::new_v4().simple().to_string();
+        let id = format!("{:08x}", Uuid::new_v4().as_fields().0);
         Ok(Self {
             exchange: format!("magnum-demo-{id}"),
             topic: format!("magnum-conductor-demo-{id}"),
@@ -109,7 +113,9 @@ impl Stage {
     async fn start_sandbox(&mut self) -> anyhow::Result<()> {
         let mut command = self.command("mesos-conductor-sandbox")?;
         command.args(["serve", "--speed", SPEED]).stdout(Stdio::piped()).stderr(self.log("sandbox.log")?);
-        let sandbox = self.sandbox.insert(command.process_group(0).kill_on_drop(true).spawn().context("starting the sandbox")?);
+        let sandbox = self
+            .sandbox
+            .insert(command.process_group(0).kill_on_drop(true).spawn().context("starting the sandbox")?);
         let mut introduction = String::new();
         let stdout = sandbox.stdout.take().context("the sandbox has a standard output")?;
         let read = BufReader::new(stdout);
@@ -124,7 +130,8 @@ impl Stage {
         std::fs::write(&config, self.configuration()?)?;
         let mut command = self.command("mesos-conductor")?;
         command.arg("serve").arg("--config-file").arg(&config).stderr(self.log("worker.log")?);
-        self.worker = Some(command.process_group(0).kill_on_drop(true).spawn().context("starting the worker")?);
+        self.worker =
+            Some(command.process_group(0).kill_on_drop(true).spawn().context("starting the worker")?);
         eventually(PATIENCE, async || {
             let started = log_lines(&self.worker_log()?).find(|line| line["message"] == "the worker starts");
             let started = started.context("the worker does not start")?;
@@ -181,6 +188,7 @@ impl Stage {
             ("conductor", "topic", self.names.topic.clone()),
             // Queues and exchanges go with their last user: nothing stays on a broker that is not ours.
             ("oslo_messaging_rabbit", "amqp_auto_delete", "true".to_owned()),
+            ("oslo_messaging_rabbit", "rabbit_transient_queues_ttl", TRANSIENT_TTL.as_secs().to_string()),
         ])
     }
 
@@ -201,7 +209,9 @@ impl Stage {
     }
 
     fn identity(&self) -> impl Iterator<Item = (&'static str, String)> {
-        let of = |pointer: &str| self.cloud.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let of = |pointer: &str| {
+            self.cloud.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned()
+        };
         [
             ("OS_AUTH_URL", of("/auth_url")),
             ("OS_USERNAME", of("/users/demo/name")),
@@ -214,12 +224,14 @@ impl Stage {
     /// A program that was built beside this one, without the settings of whoever runs the demo.
     fn command(&self, program: &str) -> anyhow::Result<Command> {
         let example = std::env::current_exe()?;
-        let built = example.parent().and_then(Path::parent).context("this example lies in target/*/examples")?;
+        let built =
+            example.parent().and_then(Path::parent).context("this example lies in target/*/examples")?;
         let path = built.join(program);
         ensure!(path.exists(), "{} is not built; `make demo` builds it", path.display());
         let mut command = Command::new(path);
         for (name, _) in std::env::vars_os() {
-            let foreign = name.to_str().is_some_and(|name| name.starts_with("CONDUCTOR__") || name.starts_with("OS_"));
+            let foreign =
+                name.to_str().is_some_and(|name| name.starts_with("CONDUCTOR__") || name.starts_with("OS_"));
             if foreign {
                 command.env_remove(name);
             }
@@ -234,6 +246,7 @@ impl Stage {
         broker.exchange.clone_from(&self.names.exchange);
         broker.topic.clone_from(&self.names.topic);
         broker.queues.auto_delete = true;
+        broker.queues.transient_ttl = Some(TRANSIENT_TTL);
         Ok(broker)
     }
 
@@ -280,6 +293,9 @@ impl Stage {
         for queue in self.names.notification_queues() {
             channel.queue_delete(queue.as_str().into(), QueueDeleteOptions::default()).await?;
         }
+        // It is gone by now, unless the story was interrupted and a queue that waits for its end is still bound.
+        let (exchange, options) = (self.names.exchange.as_str().into(), ExchangeDeleteOptions::default());
+        channel.exchange_delete(exchange, options).await?;
         connection.close(200, "done".into()).await?;
         eventually(Duration::from_secs(5), async || {
             ensure!(!self.names.are_taken(url).await?, "the exchange or a queue is left on the broker");

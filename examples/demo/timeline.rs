@@ -108,9 +108,10 @@ impl Story {
             .collect();
         let mut taken = vec![0_usize; confirmed.len()];
         for call in &self.calls {
-            let next = confirmed.iter().zip(&mut taken).find(|(line, taken)| {
-                **taken == 0 && line["queue"] == call.reply_queue.as_str()
-            });
+            let next = confirmed
+                .iter()
+                .zip(&mut taken)
+                .find(|(line, taken)| **taken == 0 && line["queue"] == call.reply_queue.as_str());
             let Some((line, taken)) = next else { continue };
             *taken += 1;
             if !call.is_query {
@@ -125,7 +126,8 @@ impl Story {
 /// What a request asks for, in a line.
 fn describe(request: &Request) -> (String, bool) {
     let text = |name: &str| request.args.get(name).and_then(Value::as_str).unwrap_or_default();
-    let object = |name: &str, field: &str| request.args.get(name).map_or(Value::Null, |object| object[field].clone());
+    let object =
+        |name: &str, field: &str| request.args.get(name).map_or(Value::Null, |object| object[field].clone());
     match request.method.as_str() {
         "object_class_action" => (format!("{}.{}", text("objname"), text("objmethod")), true),
         "object_action" => {
