@@ -31,9 +31,6 @@ use crate::shutdown::Signals;
 use crate::telemetry::http::{Probes, Pulse};
 use crate::telemetry::{self, metrics};
 
-/// How long what comes before a stack is tried, unless the configuration says otherwise: some times a caller's patience.
-const SETUP_DEADLINE: Duration = Duration::from_secs(300);
-
 /// Runs a worker until a signal stops it.
 pub async fn serve(settings: Settings) -> anyhow::Result<()> {
     let metrics = metrics::install().context("the metrics recorder")?;
@@ -46,6 +43,7 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
     tracing::info!(
         address = %listener.local_addr()?,
         worker = worker.shop.owner,
+        server = worker.name,
         topic = settings.conductor.topic,
         database = worker.shop.store.backend().as_str(),
         "the worker starts"
@@ -64,12 +62,14 @@ struct Worker {
     shop: Arc<Workshop>,
     notifications: Publisher,
     server: Server,
+    /// The name by which a request can be sent to this worker alone.
+    name: String,
     pulse: Pulse,
 }
 
 impl Worker {
     fn assemble(settings: &Settings, store: crate::store::Store) -> anyhow::Result<Self> {
-        let host = host_name(settings);
+        let host = settings.host_name();
         let broker = Arc::new(broker(settings)?);
         let publisher = Publisher::new(Arc::clone(&broker));
         let notifications = match broker::notifications(settings)? {
@@ -90,9 +90,10 @@ impl Worker {
             settings: step::Settings {
                 poll_interval: settings.conductor.poll_interval,
                 request_timeout: settings.conductor.http_timeout,
-                service_user: cloud::service_user(settings)?.is_some(),
+                service_user: cloud::service_user(settings).is_some(),
                 placement: Placement::default(),
-                default_create_timeout: Some(i64::from(settings.cluster_heat.create_timeout)).filter(|minutes| *minutes > 0),
+                default_create_timeout: Some(i64::from(settings.cluster_heat.create_timeout))
+                    .filter(|minutes| *minutes > 0),
             },
             lease: settings.conductor.operation_lease,
             missing_queue_timeout: broker.missing_queue_timeout,
@@ -101,8 +102,9 @@ impl Worker {
             hint: Arc::new(Notify::new()),
         });
         let dispatcher = Dispatcher::new(Arc::clone(&shop), rpc_settings(settings)?);
+        let name = broker.server.clone();
         let server = Server::new(broker, Arc::new(dispatcher));
-        Ok(Self { shop, notifications, server, pulse: Pulse::new(Duration::from_secs(30)) })
+        Ok(Self { shop, notifications, server, name, pulse: Pulse::new(Duration::from_secs(30)) })
     }
 
     fn checks(&self) -> Vec<Arc<dyn telemetry::http::HealthCheck>> {
@@ -128,6 +130,7 @@ impl Worker {
         tasks.spawn(metrics::upkeep(metrics, stop.rest.clone()));
         let housekeeping = Housekeeping { shop: Arc::clone(&self.shop), pulse: self.pulse.clone() };
         tasks.spawn(housekeeping.run(settings.conductor.retention, stop.rest.clone()));
+        tasks.spawn(health::count_broker(self.server.health(), self.server.stats(), stop.rest.clone()));
         let outbox = Outbox {
             store: self.shop.store.clone(),
             publisher: self.shop.publisher.clone(),
@@ -212,7 +215,7 @@ fn rpc_settings(settings: &Settings) -> anyhow::Result<rpc::Settings> {
         ping_enabled: settings.default.rpc_ping_enabled,
         notify_queues: regex::Regex::new(pattern).context("[conductor] reply_queue_pattern")?,
         password_symbols: settings.default.password_symbols.clone(),
-        setup_deadline: settings.conductor.operation_deadline.unwrap_or(SETUP_DEADLINE),
+        setup_deadline: settings.conductor.operation_deadline,
         max_attempts: settings.conductor.max_deliveries,
         max_size: settings.conductor.max_message_size,
     })
@@ -231,12 +234,4 @@ fn notifier(settings: &Settings, host: &str) -> Notifier {
         topics: settings.oslo_messaging_notifications.topics.clone(),
         driver: chosen,
     }
-}
-
-/// `[DEFAULT] host`, else the machine's name.
-fn host_name(settings: &Settings) -> String {
-    let machine = || std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
-    let name = settings.default.host.clone().or_else(machine).unwrap_or_default();
-    let name = name.trim();
-    if name.is_empty() { "localhost".to_owned() } else { name.to_owned() }
 }

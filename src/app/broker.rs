@@ -7,6 +7,9 @@ use uuid::Uuid;
 use crate::amqp::settings::{Broker, Failover, LoginMethod, QueueFlags, Tls, TransientNames};
 use crate::config::{self, FailoverStrategy, Settings};
 
+/// How long the broker may take to confirm a message.
+const CONFIRM_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(10);
+
 /// What the connections to RabbitMQ are made from.
 pub fn broker(settings: &Settings) -> anyhow::Result<Broker> {
     let rabbit = &settings.oslo_messaging_rabbit;
@@ -41,6 +44,8 @@ pub fn broker(settings: &Settings) -> anyhow::Result<Broker> {
         server: server_id(),
         queues: queues(settings),
         prefetch,
+        // Shorter than a message in the outbox is one worker's alone, so that no second worker publishes it meanwhile.
+        confirm_timeout: CONFIRM_TIMEOUT,
         missing_queue_timeout: rabbit.kombu_missing_consumer_retry_timeout,
         drain_timeout: settings.conductor.drain_timeout,
         ..Broker::default()
@@ -72,7 +77,7 @@ fn queues(settings: &Settings) -> QueueFlags {
         cancel_on_failover: rabbit.enable_cancel_on_failover,
         queue_names: if rabbit.use_queue_manager {
             TransientNames::Managed {
-                host: rabbit.hostname.clone().unwrap_or_else(|| super::host_name(settings)),
+                host: rabbit.hostname.clone().unwrap_or_else(|| settings.host_name()),
                 process: rabbit.processname.clone(),
             }
         } else {
@@ -116,7 +121,8 @@ mod tests {
     fn options_of_the_transport_url_win_over_those_of_the_section() {
         let url = "transport_url=rabbit://u:p@mq:5671/v?ssl=true&ssl_ca_file=%2Fetc%2Fca.pem&\
                    amqp_durable_queues=true&heartbeat_timeout_threshold=7";
-        let section = ["oslo_messaging_rabbit.ssl=false", "oslo_messaging_rabbit.heartbeat_timeout_threshold=99"];
+        let section =
+            ["oslo_messaging_rabbit.ssl=false", "oslo_messaging_rabbit.heartbeat_timeout_threshold=99"];
         let broker = broker_of(&[url, section[0], section[1]]);
         let ca_file = broker.tls.expect("TLS is on").ca_file;
         assert_eq!(ca_file, Some("/etc/ca.pem".into()));

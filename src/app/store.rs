@@ -36,5 +36,7 @@ pub(super) async fn open_current(settings: &Settings) -> anyhow::Result<Store> {
         store.migrate().await.context("the embedded database's migrations")?;
         return Ok(store);
     }
-    bail!("the database's schema is not this program's: run `mesos-conductor db migrate` with the same configuration")
+    bail!(
+        "the database's schema is not this program's: run `mesos-conductor db migrate` with the same configuration"
+    )
 }

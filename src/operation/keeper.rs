@@ -37,7 +37,9 @@ impl Held {
     /// How long the lease surely holds, less the time for an answer's way back.
     pub(crate) fn remaining(&self) -> Duration {
         let renewed = *self.renewed.lock().expect("no panic while the lock is held");
-        (renewed + self.length).saturating_duration_since(Instant::now()).saturating_sub(MARGIN.min(self.length / 4))
+        (renewed + self.length)
+            .saturating_duration_since(Instant::now())
+            .saturating_sub(MARGIN.min(self.length / 4))
     }
 
     /// The lease was extended by a request that began then.

@@ -75,7 +75,10 @@ impl Outbox {
                 self.store.delete_outbox(row.id).await
             }
             Err(PublishError::Unroutable { .. }) if self.given_up(&row) => {
-                tracing::warn!(queue = row.outgoing.routing_key, "the reply queue is gone; the reply is dropped");
+                tracing::warn!(
+                    queue = row.outgoing.routing_key,
+                    "the reply queue is gone; the reply is dropped"
+                );
                 metrics::published(row.outgoing.purpose, PublishOutcome::Dropped);
                 metrics::reply_dropped();
                 self.store.delete_outbox(row.id).await

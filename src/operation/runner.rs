@@ -118,7 +118,12 @@ impl Runner {
             self.tasks.spawn(work.instrument(span));
         }
         let now = self.shop.store.now_ms().await?;
-        let due = self.shop.store.next_due_ms().await?.map(|at| Duration::from_millis((at - now).max(0).unsigned_abs()));
+        let due = self
+            .shop
+            .store
+            .next_due_ms()
+            .await?
+            .map(|at| Duration::from_millis((at - now).max(0).unsigned_abs()));
         Ok(due.map_or(SWEEP, |due| due.clamp(Duration::from_millis(10), SWEEP)))
     }
 }
@@ -170,7 +175,12 @@ impl Drive<'_> {
         }
     }
 
-    async fn rounds(&self, mut operation: Operation, answered: &CancellationToken) -> Result<(), store::Error> {
+    async fn rounds(
+        &self,
+        mut operation: Operation,
+        answered: &CancellationToken,
+    ) -> Result<(), store::Error> {
+        let (kind, created_ms) = (operation.kind, operation.created_ms);
         loop {
             if self.stop.is_cancelled() {
                 return self.shop.store.release(&self.held.lease).await;
@@ -178,6 +188,7 @@ impl Drive<'_> {
             match self.round(operation).await? {
                 Round::Left => return Ok(()),
                 Round::Over(ending, reason) => {
+                    self.count_end(kind, created_ms).await;
                     tracing::info!(?ending, reason, "the operation is over");
                     self.shop.hint.notify_one();
                     return Ok(());
@@ -194,6 +205,13 @@ impl Drive<'_> {
             if operation.reply_to.is_none() {
                 answered.cancel();
             }
+        }
+    }
+
+    async fn count_end(&self, kind: Kind, created_ms: i64) {
+        if let Ok(now_ms) = self.shop.store.now_ms().await {
+            let took = u64::try_from(now_ms - created_ms).unwrap_or_default();
+            metrics::operation_ended(kind, Duration::from_millis(took));
         }
     }
 
@@ -241,7 +259,12 @@ impl Drive<'_> {
         Ok(())
     }
 
-    async fn change(&self, step: &dyn Step, plan: &dyn Plan, scene: &Scene<'_>) -> Result<Change, store::Error> {
+    async fn change(
+        &self,
+        step: &dyn Step,
+        plan: &dyn Plan,
+        scene: &Scene<'_>,
+    ) -> Result<Change, store::Error> {
         let operation = scene.operation;
         let label = |phase: Phase| format!("{}/{}/{phase}", operation.kind.as_str(), step.name());
         if operation.superseded
@@ -259,9 +282,10 @@ impl Drive<'_> {
                 return Ok(change);
             }
             Ok(Err(error)) => error,
-            Err(_panic) => {
-                StepError::Fatal(Fault::Internal(format!("The step `{}` broke off; see the log.", step.name())))
-            }
+            Err(_panic) => StepError::Fatal(Fault::Internal(format!(
+                "The step `{}` broke off; see the log.",
+                step.name()
+            ))),
         };
         match error {
             StepError::Store(error) => Err(error),
@@ -277,7 +301,12 @@ impl Drive<'_> {
                     return Ok(plan.failed(scene, Fault::Internal(format!("Gave up: {reason}"))));
                 }
                 let after = after.unwrap_or_else(|| backoff(operation.attempts));
-                tracing::info!(step = step.name(), reason, retry_ms = after.as_millis(), "the step is tried again");
+                tracing::info!(
+                    step = step.name(),
+                    reason,
+                    retry_ms = after.as_millis(),
+                    "the step is tried again"
+                );
                 Ok(Change::again(after))
             }
         }
@@ -298,8 +327,9 @@ impl Drive<'_> {
     ) -> Result<Round, store::Error> {
         let label = format!("{}/{}/{}", operation.kind.as_str(), operation.step, Phase::Committed);
         let began = Instant::now();
-        let round =
-            recorder::Recorder { shop: self.shop, held: self.held }.record(operation, progress, bay, change, next).await?;
+        let round = recorder::Recorder { shop: self.shop, held: self.held }
+            .record(operation, progress, bay, change, next)
+            .await?;
         self.held.renewed_at(began);
         fault::point(label);
         Ok(round)

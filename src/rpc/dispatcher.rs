@@ -18,8 +18,8 @@ use crate::operation::fault;
 use crate::operation::outbox::{messages, published};
 use crate::operation::record::ReplyTo;
 use crate::operation::runner::{Workshop, reply};
-use crate::rpc::endpoints::METHODS;
 use crate::rpc::arguments;
+use crate::rpc::endpoints::METHODS;
 use crate::rpc::method::{self, Action, Call, CallError, Method, Write, Written};
 use crate::store;
 use crate::telemetry::metrics::{self, Outcome, Reject};
@@ -65,7 +65,10 @@ impl Dispatcher {
 
     async fn deliver(&self, delivery: &Delivery) -> Result<Disposition, store::Error> {
         if delivery.body.len() > self.settings.max_size {
-            tracing::warn!(bytes = delivery.body.len(), "a message over [conductor] max_message_size is rejected");
+            tracing::warn!(
+                bytes = delivery.body.len(),
+                "a message over [conductor] max_message_size is rejected"
+            );
             metrics::reject(Reject::TooLarge);
             return Ok(Disposition::Reject);
         }
@@ -205,7 +208,11 @@ impl Dispatcher {
 
     /// Publishes an answer that needs no record. Where the broker does not take it at once, the outbox keeps it, so
     /// that no permit waits for a queue that has gone.
-    async fn answer(&self, request: &Request, outcome: Result<Value, Failure>) -> Result<Disposition, store::Error> {
+    async fn answer(
+        &self,
+        request: &Request,
+        outcome: Result<Value, Failure>,
+    ) -> Result<Disposition, store::Error> {
         let Some(address) = request.reply_address() else { return Ok(Disposition::Ack) };
         let to = ReplyTo { address, object_version: None, at_end: false };
         let reply = reply(&to, &outcome, self.shop.missing_queue_timeout);

@@ -13,8 +13,8 @@ use super::driver::Pool;
 use super::error::Error;
 use super::url::Target;
 
-/// A worker that was stopped in the middle of a transaction must not hold its row locks for ever, and whoever waits
-/// for them must not wait longer than a lease.
+/// A worker that was stopped in the middle of a transaction must not hold its row locks for ever, and whoever
+/// waits for them must not wait longer than a lease.
 const POSTGRES_SESSION: &str = "SET default_transaction_isolation = 'read committed'; \
      SET lock_timeout = '5s'; SET idle_in_transaction_session_timeout = '10s'";
 /// Strict, so that a value that does not fit is an error and not cut.

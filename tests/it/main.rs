@@ -3,4 +3,10 @@
 #[cfg(test)]
 mod amqp;
 #[cfg(test)]
+mod docs;
+#[cfg(test)]
+mod python;
+#[cfg(test)]
 mod store;
+#[cfg(test)]
+mod support;

@@ -92,7 +92,8 @@ impl Step for AwaitGone {
         match stack.status.parse::<Status>() {
             Ok(Status::DeleteComplete) => Ok(Change::proceed()),
             Ok(Status::DeleteFailed) => {
-                let reason = stack.status_reason.unwrap_or_else(|| "The stack could not be deleted.".to_owned());
+                let reason =
+                    stack.status_reason.unwrap_or_else(|| "The stack could not be deleted.".to_owned());
                 let bay = with_status(scene.bay, Status::DeleteFailed, Some(reason.clone()));
                 let answer = Answer::Fault(Fault::Internal(reason.clone()));
                 Ok(Change::failed(reason).save(bay).reply(answer).event(Outcome::Failure))

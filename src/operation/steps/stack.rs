@@ -5,6 +5,7 @@ use crate::error::Fault;
 use crate::notify::Outcome;
 use crate::openstack::{Credentials, Error, Kind, Outputs, Stack};
 use crate::operation::step::{Answer, Change, Scene, StepError, with_status};
+use crate::telemetry::metrics;
 
 /// Which stack action is being followed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,18 +32,25 @@ impl Action {
         match (self, status) {
             (_, Some(Status::DeleteComplete)) => Verdict::Gone,
             (Self::Create, Some(Status::CreateComplete)) => Verdict::Complete(Status::CreateComplete),
-            (Self::Update, Some(Status::UpdateComplete)) if settled => Verdict::Complete(Status::UpdateComplete),
-            // Somebody else moved the stack on: what was asked for is there all the same.
-            (Self::Create, Some(done @ (Status::UpdateComplete | Status::ResumeComplete | Status::CheckComplete))) => {
-                Verdict::Complete(done)
+            (Self::Update, Some(Status::UpdateComplete)) if settled => {
+                Verdict::Complete(Status::UpdateComplete)
             }
+            // Somebody else moved the stack on: what was asked for is there all the same.
+            (
+                Self::Create,
+                Some(done @ (Status::UpdateComplete | Status::ResumeComplete | Status::CheckComplete)),
+            ) => Verdict::Complete(done),
             (_, Some(failed @ (Status::CreateFailed | Status::DeleteFailed | Status::RollbackFailed))) => {
                 Verdict::Failed(failed)
             }
-            (_, Some(failed @ (Status::RollbackComplete | Status::UpdateFailed))) if settled || self == Self::Create => {
+            (_, Some(failed @ (Status::RollbackComplete | Status::UpdateFailed)))
+                if settled || self == Self::Create =>
+            {
                 Verdict::Failed(failed)
             }
-            (Self::Update, Some(failed @ (Status::RollbackComplete | Status::UpdateFailed))) => Verdict::Failed(failed),
+            (Self::Update, Some(failed @ (Status::RollbackComplete | Status::UpdateFailed))) => {
+                Verdict::Failed(failed)
+            }
             (
                 _,
                 Some(
@@ -74,6 +82,7 @@ pub(super) async fn follow(scene: &Scene<'_>, action: Action) -> Result<Change, 
     let credentials = standing(scene)?;
     let look = |outputs: Outputs| scene.cloud.stack_show(&credentials, id, outputs, scene.budget());
     let Some(seen) = look(Outputs::Skip).await.map_err(waiting)? else { return Ok(gone(bay, action, id)) };
+    metrics::stack_poll();
     match action.judge(&seen.status, has_wanted_nodes(&seen, bay)) {
         Verdict::Wait(status) => {
             let change = Change::again(scene.settings.poll_interval);
@@ -86,7 +95,9 @@ pub(super) async fn follow(scene: &Scene<'_>, action: Action) -> Result<Change, 
         }
         Verdict::Gone => Ok(gone(bay, action, id)),
         Verdict::Complete(status) => {
-            let Some(full) = look(Outputs::Resolve).await.map_err(waiting)? else { return Ok(gone(bay, action, id)) };
+            let Some(full) = look(Outputs::Resolve).await.map_err(waiting)? else {
+                return Ok(gone(bay, action, id));
+            };
             let mut bay = with_status(bay, status, full.status_reason.clone());
             let missing = parameters::apply_outputs(&mut bay, &full.outputs);
             if !missing.is_empty() {
@@ -96,7 +107,8 @@ pub(super) async fn follow(scene: &Scene<'_>, action: Action) -> Result<Change, 
             Ok(Change::done().save(bay).reply(Answer::Bay).event(Outcome::Success))
         }
         Verdict::Failed(status) => {
-            let reason = seen.status_reason.clone().unwrap_or_else(|| format!("The stack is in state {status}."));
+            let reason =
+                seen.status_reason.clone().unwrap_or_else(|| format!("The stack is in state {status}."));
             let mut bay = with_status(bay, status, Some(reason.clone()));
             if action == Action::Update {
                 take_node_count(&mut bay, &seen);
