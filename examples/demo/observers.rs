@@ -48,11 +48,7 @@ impl Observers {
         let demo = |what: &str| stage.cloud["projects"]["demo"][what].clone();
         let context =
             RequestContext::default().with("project_id", demo("id")).with("request_id", OWN_REQUEST);
-<<<<<<< HEAD
         let (stop, mut tasks) = (CancellationToken::new(), JoinSet::new());
-=======
-        let mut tasks = JoinSet::new();
->>>>>>> main
         tasks.spawn(note_calls(calls, Arc::clone(&notes)));
         tasks.spawn(note_notifications(notifications, Arc::clone(&notes), stop.clone()));
         tasks.spawn(note_states(client.clone(), context.clone(), Arc::clone(&notes), stop.clone()));
