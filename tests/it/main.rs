@@ -7,6 +7,8 @@ mod docs;
 #[cfg(test)]
 mod python;
 #[cfg(test)]
+mod readme;
+#[cfg(test)]
 mod store;
 #[cfg(test)]
 mod support;
