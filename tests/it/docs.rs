@@ -51,7 +51,14 @@ fn paths(text: &str) -> impl Iterator<Item = &str> {
 
 #[test]
 fn every_path_that_a_document_names_exists() {
-    for name in ["README.md", "SECURITY.md", "docs/ARCHITECTURE.md", "docs/DECISIONS.md", "docs/OPERATIONS.md", "docs/RPC.md"] {
+    for name in [
+        "README.md",
+        "SECURITY.md",
+        "docs/ARCHITECTURE.md",
+        "docs/DECISIONS.md",
+        "docs/OPERATIONS.md",
+        "docs/RPC.md",
+    ] {
         let text = document(name);
         let missing: Vec<PathBuf> =
             paths(&text).map(|path| root().join(path)).filter(|path| !path.exists()).collect();
