@@ -20,26 +20,35 @@ use self::stage::Stage;
 #[tokio::main]
 async fn main() -> ExitCode {
     let began = Instant::now();
+    rustls::crypto::ring::default_provider().install_default().ok();
     let mut stage = Stage::default();
     let outcome = tokio::select! {
-        outcome = play(&mut stage) => outcome,
-        () = interrupted() => Err(anyhow::anyhow!("interrupted")),
+        outcome = play(&mut stage) => Some(outcome),
+        () = interrupted() => None,
     };
-    if outcome.is_err() {
+    if matches!(outcome, Some(Err(_))) {
         say(&stage.last_words());
     }
-    let outcome = outcome.and(stage.clear().await.context("cleaning up"));
+    let cleared = stage.clear().await.context("cleaning up");
+    let outcome = match outcome {
+        Some(outcome) => Some(outcome.and(cleared)),
+        None => cleared.err().map(Err),
+    };
     match outcome {
-        Ok(()) => {
+        Some(Ok(())) => {
             say(&format!(
                 "\nAll as expected, and nothing is left behind ({:.1} s).",
                 began.elapsed().as_secs_f64()
             ));
             ExitCode::SUCCESS
         }
-        Err(error) => {
+        Some(Err(error)) => {
             say(&format!("\nThe demo failed: {error:#}"));
             ExitCode::FAILURE
+        }
+        None => {
+            say("\nInterrupted; what was started is ended.");
+            ExitCode::from(130)
         }
     }
 }

@@ -12,10 +12,10 @@ use lapin::{Connection, ConnectionProperties, Consumer};
 use mesos_conductor::client::{CallOptions, Client, NotificationListener};
 use mesos_conductor_proto::context::RequestContext;
 use mesos_conductor_proto::message::Request;
-use mesos_conductor_proto::notification::Notification;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
 use super::eventually;
 use super::stage::Stage;
@@ -33,6 +33,7 @@ pub(crate) struct Observers {
     client: Client,
     context: RequestContext,
     tap: Connection,
+    stop: CancellationToken,
     /// Dropping it ends them all.
     tasks: JoinSet<()>,
 }
@@ -47,11 +48,11 @@ impl Observers {
         let demo = |what: &str| stage.cloud["projects"]["demo"][what].clone();
         let context =
             RequestContext::default().with("project_id", demo("id")).with("request_id", OWN_REQUEST);
-        let mut tasks = JoinSet::new();
+        let (stop, mut tasks) = (CancellationToken::new(), JoinSet::new());
         tasks.spawn(note_calls(calls, Arc::clone(&notes)));
-        tasks.spawn(note_notifications(notifications, Arc::clone(&notes)));
-        tasks.spawn(note_states(client.clone(), context.clone(), Arc::clone(&notes)));
-        Ok(Self { notes, client, context, tap, tasks })
+        tasks.spawn(note_notifications(notifications, Arc::clone(&notes), stop.clone()));
+        tasks.spawn(note_states(client.clone(), context.clone(), Arc::clone(&notes), stop.clone()));
+        Ok(Self { notes, client, context, tap, stop, tasks })
     }
 
     /// Checks the bay and its addresses, as any client of the conductor sees them.
@@ -84,9 +85,11 @@ impl Observers {
             Ok(())
         });
         complete.await?;
-        self.tasks.shutdown().await;
-        self.client.close().await;
+        // The tap ends with its connection, the others when they are asked to.
+        self.stop.cancel();
         self.tap.close(200, "done".into()).await?;
+        while self.tasks.join_next().await.is_some() {}
+        self.client.close().await;
         let story = std::mem::take(&mut *lock(&self.notes));
         Ok(story)
     }
@@ -117,18 +120,17 @@ async fn note_calls(mut calls: Consumer, notes: Notes) {
     }
 }
 
-async fn note_notifications(mut listener: NotificationListener, notes: Notes) {
-    loop {
-        let notification: Notification = listener.next().await;
+async fn note_notifications(mut listener: NotificationListener, notes: Notes, stop: CancellationToken) {
+    while let Some(notification) = stop.run_until_cancelled(listener.next()).await {
         lock(&notes).notification(now(), &notification);
     }
+    listener.close().await;
 }
 
 /// Looks at the bay five times a second and notes what is new.
-async fn note_states(client: Client, context: RequestContext, notes: Notes) {
+async fn note_states(client: Client, context: RequestContext, notes: Notes, stop: CancellationToken) {
     let mut every = tokio::time::interval(Duration::from_millis(200));
-    loop {
-        every.tick().await;
+    while stop.run_until_cancelled(every.tick()).await.is_some() {
         if let Ok(bays) = bays(&client, &context).await {
             lock(&notes).state(now(), bays.first());
         }

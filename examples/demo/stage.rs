@@ -5,7 +5,9 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
-use lapin::options::{ExchangeDeclareOptions, QueueDeclareOptions, QueueDeleteOptions};
+use lapin::options::{
+    ExchangeDeclareOptions, ExchangeDeleteOptions, QueueDeclareOptions, QueueDeleteOptions,
+};
 use lapin::types::FieldTable;
 use lapin::{Connection, ConnectionProperties, ExchangeKind};
 use mesos_conductor::amqp::settings::Broker;
@@ -19,6 +21,8 @@ use super::{eventually, say};
 
 /// How much faster than a real cloud: a create takes eight seconds.
 const SPEED: &str = "40";
+/// How long a reply queue outlives a client that was interrupted.
+const TRANSIENT_TTL: Duration = Duration::from_secs(10);
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Everything that has to be taken away again. Filled bit by bit, so that it knows after any failure.
@@ -43,16 +47,16 @@ pub(crate) struct Names {
 
 impl Names {
     /// Magnum's own, unless somebody uses them on this broker.
-    async fn free_on(connection: &Connection) -> anyhow::Result<Self> {
+    async fn free_on(url: &str) -> anyhow::Result<Self> {
         let magnums = Self {
             exchange: "magnum".to_owned(),
             topic: "magnum-conductor".to_owned(),
             notifications: "notifications".to_owned(),
         };
-        if !magnums.are_taken(connection).await? {
+        if !magnums.are_taken(url).await? {
             return Ok(magnums);
         }
-        let id = Uuid::new_v4().simple().to_string();
+        let id = format!("{:08x}", Uuid::new_v4().as_fields().0);
         Ok(Self {
             exchange: format!("magnum-demo-{id}"),
             topic: format!("magnum-conductor-demo-{id}"),
@@ -65,24 +69,29 @@ impl Names {
         ["info", "error"].map(|priority| format!("{}.{priority}", self.notifications))
     }
 
-    async fn are_taken(&self, connection: &Connection) -> anyhow::Result<bool> {
-        // Asking for what does not exist closes the channel, so each question has its own.
+    async fn are_taken(&self, url: &str) -> anyhow::Result<bool> {
+        // Asking for what does not exist ends the channel, so each question has a connection of its own.
+        let connection = connect(url).await?;
         let passive = ExchangeDeclareOptions { passive: true, ..ExchangeDeclareOptions::default() };
-        let channel = connection.create_channel().await?;
-        let name = self.exchange.as_str().into();
-        if channel.exchange_declare(name, ExchangeKind::Topic, passive, FieldTable::default()).await.is_ok() {
-            return Ok(true);
-        }
+        let (channel, name) = (connection.create_channel().await?, self.exchange.as_str().into());
+        let topic = ExchangeKind::Topic;
+        let mut taken = channel.exchange_declare(name, topic, passive, FieldTable::default()).await.is_ok();
+        connection.close(200, "done".into()).await?;
         let [info, error] = self.notification_queues();
         for queue in [&self.topic, &info, &error] {
+            let connection = connect(url).await?;
             let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
-            let channel = connection.create_channel().await?;
-            if channel.queue_declare(queue.as_str().into(), passive, FieldTable::default()).await.is_ok() {
-                return Ok(true);
-            }
+            let (channel, name) = (connection.create_channel().await?, queue.as_str().into());
+            taken |= channel.queue_declare(name, passive, FieldTable::default()).await.is_ok();
+            connection.close(200, "done".into()).await?;
         }
-        Ok(false)
+        Ok(taken)
     }
+}
+
+async fn connect(url: &str) -> anyhow::Result<Connection> {
+    let connection = Connection::connect(url, ConnectionProperties::default()).await;
+    connection.context("the RabbitMQ in CONDUCTOR_DEMO_AMQP_URL does not answer")
 }
 
 impl Stage {
@@ -90,10 +99,7 @@ impl Stage {
     pub(crate) async fn set(&mut self) -> anyhow::Result<()> {
         let url = std::env::var("CONDUCTOR_DEMO_AMQP_URL")
             .context("CONDUCTOR_DEMO_AMQP_URL names no RabbitMQ; `make demo` finds or starts one")?;
-        let connection = Connection::connect(&url, ConnectionProperties::default()).await;
-        let connection = connection.context("the RabbitMQ in CONDUCTOR_DEMO_AMQP_URL does not answer")?;
-        self.names = Names::free_on(&connection).await?;
-        connection.close(200, "done".into()).await?;
+        self.names = Names::free_on(&url).await?;
         self.amqp = Some(url);
         self.directory = Some(tempfile::tempdir().context("a temporary directory")?);
         self.start_sandbox().await?;
@@ -107,7 +113,9 @@ impl Stage {
     async fn start_sandbox(&mut self) -> anyhow::Result<()> {
         let mut command = self.command("mesos-conductor-sandbox")?;
         command.args(["serve", "--speed", SPEED]).stdout(Stdio::piped()).stderr(self.log("sandbox.log")?);
-        let sandbox = self.sandbox.insert(command.process_group(0).spawn().context("starting the sandbox")?);
+        let sandbox = self
+            .sandbox
+            .insert(command.process_group(0).kill_on_drop(true).spawn().context("starting the sandbox")?);
         let mut introduction = String::new();
         let stdout = sandbox.stdout.take().context("the sandbox has a standard output")?;
         let read = BufReader::new(stdout);
@@ -122,7 +130,8 @@ impl Stage {
         std::fs::write(&config, self.configuration()?)?;
         let mut command = self.command("mesos-conductor")?;
         command.arg("serve").arg("--config-file").arg(&config).stderr(self.log("worker.log")?);
-        self.worker = Some(command.process_group(0).spawn().context("starting the worker")?);
+        self.worker =
+            Some(command.process_group(0).kill_on_drop(true).spawn().context("starting the worker")?);
         eventually(PATIENCE, async || {
             let started = log_lines(&self.worker_log()?).find(|line| line["message"] == "the worker starts");
             let started = started.context("the worker does not start")?;
@@ -179,6 +188,7 @@ impl Stage {
             ("conductor", "topic", self.names.topic.clone()),
             // Queues and exchanges go with their last user: nothing stays on a broker that is not ours.
             ("oslo_messaging_rabbit", "amqp_auto_delete", "true".to_owned()),
+            ("oslo_messaging_rabbit", "rabbit_transient_queues_ttl", TRANSIENT_TTL.as_secs().to_string()),
         ])
     }
 
@@ -236,6 +246,7 @@ impl Stage {
         broker.exchange.clone_from(&self.names.exchange);
         broker.topic.clone_from(&self.names.topic);
         broker.queues.auto_delete = true;
+        broker.queues.transient_ttl = Some(TRANSIENT_TTL);
         Ok(broker)
     }
 
@@ -277,20 +288,20 @@ impl Stage {
 
     async fn clear_broker(&self) -> anyhow::Result<()> {
         let Some(url) = &self.amqp else { return Ok(()) };
-        let connection = Connection::connect(url, ConnectionProperties::default()).await?;
+        let connection = connect(url).await?;
         let channel = connection.create_channel().await?;
         for queue in self.names.notification_queues() {
             channel.queue_delete(queue.as_str().into(), QueueDeleteOptions::default()).await?;
         }
-        let taken = eventually(Duration::from_secs(5), async || {
-            ensure!(
-                !self.names.are_taken(&connection).await?,
-                "the exchange or a queue is left on the broker"
-            );
+        // It is gone by now, unless the story was interrupted and a queue that waits for its end is still bound.
+        let (exchange, options) = (self.names.exchange.as_str().into(), ExchangeDeleteOptions::default());
+        channel.exchange_delete(exchange, options).await?;
+        connection.close(200, "done".into()).await?;
+        eventually(Duration::from_secs(5), async || {
+            ensure!(!self.names.are_taken(url).await?, "the exchange or a queue is left on the broker");
             Ok(())
-        });
-        taken.await?;
-        Ok(connection.close(200, "done".into()).await?)
+        })
+        .await
     }
 
     fn path(&self, name: &str) -> anyhow::Result<PathBuf> {

@@ -51,10 +51,26 @@ fn paths(text: &str) -> impl Iterator<Item = &str> {
 
 #[test]
 fn every_path_that_a_document_names_exists() {
-    for name in ["SECURITY.md", "docs/ARCHITECTURE.md", "docs/DECISIONS.md", "docs/RPC.md"] {
+    for name in [
+        "README.md",
+        "SECURITY.md",
+        "docs/ARCHITECTURE.md",
+        "docs/DECISIONS.md",
+        "docs/OPERATIONS.md",
+        "docs/RPC.md",
+    ] {
         let text = document(name);
         let missing: Vec<PathBuf> =
             paths(&text).map(|path| root().join(path)).filter(|path| !path.exists()).collect();
         assert!(missing.is_empty(), "{name} names what is not there: {missing:?}");
+    }
+}
+
+#[test]
+fn every_metric_is_in_the_operations_manual_with_its_help() {
+    let text = document("docs/OPERATIONS.md");
+    for (name, help) in mesos_conductor::telemetry::metrics::ALL {
+        let row = text.lines().find(|line| line.starts_with(&format!("| `{name}` |")));
+        assert!(row.is_some_and(|row| row.contains(help.trim())), "docs/OPERATIONS.md lacks {name}: {help}");
     }
 }

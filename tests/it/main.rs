@@ -23,6 +23,8 @@ mod python;
 #[cfg(test)]
 mod secrets;
 #[cfg(test)]
+mod readme;
+#[cfg(test)]
 mod store;
 #[cfg(test)]
 #[expect(dead_code, reason = "shared with the other test binaries")]

@@ -8,6 +8,8 @@ mod recorded;
 mod waiting;
 mod wire;
 
+pub(crate) use peer::interpreter;
+
 use mesos_conductor_proto::message::Request;
 use serde_json::{Value, json};
 

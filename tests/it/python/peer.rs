@@ -26,7 +26,7 @@ pub(super) struct Peer {
 }
 
 /// The interpreter with the packages of `tests/python/requirements.txt`.
-fn interpreter() -> PathBuf {
+pub(crate) fn interpreter() -> PathBuf {
     let made = || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("target/python/bin/python");
     let python = std::env::var_os("CONDUCTOR_TEST_PYTHON").map_or_else(made, PathBuf::from);
     assert!(
