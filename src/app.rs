@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use tokio::net::TcpListener;
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
@@ -18,7 +18,7 @@ use uuid::Uuid;
 pub use broker::broker;
 pub use store::open as open_store;
 
-use crate::amqp::{Health, Publisher, Server};
+use crate::amqp::{Publisher, Server};
 use crate::bay::parameters::Placement;
 use crate::bay::template::Templates;
 use crate::config::{NotificationDriver, Settings};
@@ -30,9 +30,6 @@ use crate::rpc::{self, Dispatcher};
 use crate::shutdown::Signals;
 use crate::telemetry::http::{Probes, Pulse};
 use crate::telemetry::{self, metrics};
-
-/// How long what comes before a stack is tried, unless the configuration says otherwise: some times a caller's patience.
-const SETUP_DEADLINE: Duration = Duration::from_secs(300);
 
 /// Runs a worker until a signal stops it.
 pub async fn serve(settings: Settings) -> anyhow::Result<()> {
@@ -46,6 +43,7 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
     tracing::info!(
         address = %listener.local_addr()?,
         worker = worker.shop.owner,
+        server = worker.name,
         topic = settings.conductor.topic,
         database = worker.shop.store.backend().as_str(),
         "the worker starts"
@@ -62,15 +60,22 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
 /// A worker's parts, wired.
 struct Worker {
     shop: Arc<Workshop>,
+    notifications: Publisher,
     server: Server,
+    /// The name by which a request can be sent to this worker alone.
+    name: String,
     pulse: Pulse,
 }
 
 impl Worker {
     fn assemble(settings: &Settings, store: crate::store::Store) -> anyhow::Result<Self> {
-        let host = host_name(settings);
+        let host = settings.host_name();
         let broker = Arc::new(broker(settings)?);
         let publisher = Publisher::new(Arc::clone(&broker));
+        let notifications = match broker::notifications(settings)? {
+            None => publisher.clone(),
+            Some(own) => Publisher::new(Arc::new(own)),
+        };
         let cloud = cloud::open(settings)?;
         let templates = match &settings.conductor.heat_template_dir {
             None => Templates::embedded(),
@@ -85,7 +90,7 @@ impl Worker {
             settings: step::Settings {
                 poll_interval: settings.conductor.poll_interval,
                 request_timeout: settings.conductor.http_timeout,
-                service_user: cloud::service_user(settings)?.is_some(),
+                service_user: cloud::service_user(settings).is_some(),
                 placement: Placement::default(),
                 default_create_timeout: Some(i64::from(settings.cluster_heat.create_timeout))
                     .filter(|minutes| *minutes > 0),
@@ -97,8 +102,9 @@ impl Worker {
             hint: Arc::new(Notify::new()),
         });
         let dispatcher = Dispatcher::new(Arc::clone(&shop), rpc_settings(settings)?);
+        let name = broker.server.clone();
         let server = Server::new(broker, Arc::new(dispatcher));
-        Ok(Self { shop, server, pulse: Pulse::new(Duration::from_secs(30)) })
+        Ok(Self { shop, notifications, server, name, pulse: Pulse::new(Duration::from_secs(30)) })
     }
 
     fn checks(&self) -> Vec<Arc<dyn telemetry::http::HealthCheck>> {
@@ -124,16 +130,17 @@ impl Worker {
         tasks.spawn(metrics::upkeep(metrics, stop.rest.clone()));
         let housekeeping = Housekeeping { shop: Arc::clone(&self.shop), pulse: self.pulse.clone() };
         tasks.spawn(housekeeping.run(settings.conductor.retention, stop.rest.clone()));
+        tasks.spawn(health::count_broker(self.server.health(), self.server.stats(), stop.rest.clone()));
         let outbox = Outbox {
             store: self.shop.store.clone(),
             publisher: self.shop.publisher.clone(),
+            notifications: self.notifications.clone(),
             owner: self.shop.owner.clone(),
             hint: Arc::clone(&self.shop.outbox_hint),
         };
         let outbox = tasks.spawn(outbox.run(stop.outbox.clone()));
         let permits = usize::from(settings.default.executor_thread_pool_size);
         let runner = tasks.spawn(Runner::new(Arc::clone(&self.shop), permits).run(stop.runner.clone()));
-        tasks.spawn(count_connections(self.server.health(), stop.rest.clone()));
         let (server, stopping) = (self.server.clone(), stop.server.clone());
         let server = tasks.spawn(async move { server.run(stopping).await });
 
@@ -152,6 +159,7 @@ impl Worker {
         }
         stop.rest.cancel();
         drop(http.await);
+        self.notifications.close().await;
         self.shop.publisher.close().await;
         self.shop.store.close().await;
         tracing::info!("the worker has stopped");
@@ -197,22 +205,6 @@ impl Housekeeping {
     }
 }
 
-/// Shows whether requests can come in, and counts how often that was so again after a loss.
-async fn count_connections(mut health: watch::Receiver<Health>, stop: CancellationToken) {
-    let (mut ever, mut connected) = (false, false);
-    loop {
-        let now = !matches!(*health.borrow_and_update(), Health::Down(_));
-        if now && !connected && ever {
-            metrics::broker_reconnected();
-        }
-        metrics::broker_connected(now);
-        (ever, connected) = (ever || now, now);
-        if !matches!(stop.run_until_cancelled(health.changed()).await, Some(Ok(()))) {
-            return;
-        }
-    }
-}
-
 fn age(milliseconds: i64) -> Duration {
     Duration::from_millis(u64::try_from(milliseconds).unwrap_or_default())
 }
@@ -223,8 +215,9 @@ fn rpc_settings(settings: &Settings) -> anyhow::Result<rpc::Settings> {
         ping_enabled: settings.default.rpc_ping_enabled,
         notify_queues: regex::Regex::new(pattern).context("[conductor] reply_queue_pattern")?,
         password_symbols: settings.default.password_symbols.clone(),
-        setup_deadline: settings.conductor.operation_deadline.unwrap_or(SETUP_DEADLINE),
+        setup_deadline: settings.conductor.operation_deadline,
         max_attempts: settings.conductor.max_deliveries,
+        max_size: settings.conductor.max_message_size,
     })
 }
 
@@ -241,12 +234,4 @@ fn notifier(settings: &Settings, host: &str) -> Notifier {
         topics: settings.oslo_messaging_notifications.topics.clone(),
         driver: chosen,
     }
-}
-
-/// `[DEFAULT] host`, else the machine's name.
-fn host_name(settings: &Settings) -> String {
-    let machine = || std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
-    let name = settings.default.host.clone().or_else(machine).unwrap_or_default();
-    let name = name.trim();
-    if name.is_empty() { "localhost".to_owned() } else { name.to_owned() }
 }

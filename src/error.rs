@@ -81,8 +81,9 @@ impl Fault {
             Self::Conflict(_) => ("Conflict", 409, json!({})),
             Self::InvalidIdentity(identity) => ("InvalidIdentity", 400, json!({ "identity": identity })),
             Self::OperationInProgress(bay) => ("OperationInProgress", 400, json!({ "bay_name": bay })),
-            Self::AuthorizationFailure { client, message } => {
-                ("AuthorizationFailure", 403, json!({ "client": client, "message": message }))
+            // Its `message` is the constructor's first argument, so it must not be among the others too.
+            Self::AuthorizationFailure { client, .. } => {
+                ("AuthorizationFailure", 403, json!({ "client": client }))
             }
             Self::TrusteeCreateFailed { username, .. } => {
                 ("TrusteeCreateFailed", 500, json!({ "username": username }))
@@ -142,3 +143,6 @@ impl From<ParameterError> for Fault {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

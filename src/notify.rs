@@ -171,7 +171,8 @@ fn target(bay: &Bay) -> Value {
 }
 
 fn event_time(at: OffsetDateTime) -> String {
-    let format = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:6]+0000");
+    let format =
+        format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:6]+0000");
     at.format(format).expect("a date of this era formats")
 }
 

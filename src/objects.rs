@@ -21,8 +21,9 @@ pub const BAY_MODEL: &str = "BayModel";
 
 /// The version to answer at: the caller's, or the newest where the caller named none.
 pub fn version_or_latest(name: &str, requested: Option<&str>) -> Result<Version, Fault> {
-    let latest =
-        definition(name).map(|found| found.latest).ok_or_else(|| unsupported(name, requested.unwrap_or("any")))?;
+    let latest = definition(name)
+        .map(|found| found.latest)
+        .ok_or_else(|| unsupported(name, requested.unwrap_or("any")))?;
     let Some(requested) = requested else { return Ok(latest) };
     let version = Version::from_str(requested).map_err(|_| unsupported(name, requested))?;
     // Asking for a version checks that it is served.

@@ -1,9 +1,9 @@
 //! The store: everything that outlives a process, in SQLite, PostgreSQL or MySQL/MariaDB.
 //!
-//! There is one [`Store`] and every statement is written once: [`sql`] turns it into each database's dialect and
-//! [`driver`] hides whose row or transaction it is. What an entity needs is in the module of its name. Writes go
-//! through a [`Transaction`], so that a message's key, its effect and its reply are one commit; the writes of an
-//! operation go through [`Store::begin_held`], whose first statement proves the lease.
+//! There is one [`Store`] and every statement is written once: [`sql`] turns it into each database's dialect
+//! and [`driver`] hides whose row or transaction it is. What an entity needs is in the module of its name.
+//! Writes go through a [`Transaction`], so that a message's key, its effect and its reply are one commit; the
+//! writes of an operation go through [`Store::begin_held`], whose first statement proves the lease.
 //!
 //! Lock order, for whoever adds a write: message key, bay model, operation, bay, active operation, outbox.
 
@@ -26,7 +26,7 @@ mod vault;
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use secrecy::SecretString;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -47,19 +47,29 @@ pub use sql::Backend;
 pub use url::Error as UrlError;
 pub use vault::{Error as VaultError, Vault};
 
+const TRIES: u32 = 5;
+const PATIENCE: Duration = Duration::from_secs(5);
+
 /// How to reach the database.
 #[derive(Debug, Clone)]
 pub struct StoreSettings {
-    /// SQLAlchemy's or sqlx's URL.
+    /// `SQLAlchemy`'s or sqlx's URL.
     pub url: SecretString,
     pub max_connections: u32,
     /// How long a caller waits for a free connection, or for SQLite's only writer.
     pub acquire_timeout: Duration,
+    /// After how long a connection is replaced; not in SQLite.
+    pub recycle_after: Duration,
 }
 
 impl StoreSettings {
     pub fn new(url: impl Into<SecretString>) -> Self {
-        Self { url: url.into(), max_connections: 10, acquire_timeout: Duration::from_secs(10) }
+        Self {
+            url: url.into(),
+            max_connections: 10,
+            acquire_timeout: Duration::from_secs(10),
+            recycle_after: Duration::from_secs(3600),
+        }
     }
 }
 
@@ -120,17 +130,18 @@ impl Store {
         Ok(Transaction::new(self.pool.begin().await?, Arc::clone(&self.vault), writer))
     }
 
-    /// Runs a transaction again, up to five times, as long as it gives way to others.
+    /// Runs a transaction again as long as it gives way to others: up to five times, for five seconds.
     pub async fn retrying<T, F, Fut>(&self, mut work: F) -> Result<T, Error>
     where
         F: FnMut() -> Fut + Send,
         Fut: Future<Output = Result<T, Error>> + Send,
     {
+        let begun = Instant::now();
         let mut pause = Duration::from_millis(5);
-        for _ in 1..5 {
+        for _ in 1..TRIES {
             match work().await {
-                Err(error) if error.is_retryable() => {
-                    tokio::time::sleep(pause.mul_f64(rand::random::<f64>())).await
+                Err(error) if error.is_retryable() && begun.elapsed() < PATIENCE => {
+                    tokio::time::sleep(pause.mul_f64(rand::random::<f64>())).await;
                 }
                 result => return result,
             }
@@ -144,10 +155,10 @@ impl Store {
         self.pool.close().await;
     }
 
-    /// One statement by itself.
+    /// One statement by itself, run again if it gives way.
     async fn execute(&self, sql: &str, params: Vec<Param>) -> Result<u64, Error> {
         let _writer = self.writer().await?;
-        self.pool.execute(sql, params).await
+        self.retrying(|| self.pool.execute(sql, params.clone())).await
     }
 
     async fn writer(&self) -> Result<Option<OwnedSemaphorePermit>, Error> {
@@ -190,4 +201,3 @@ impl Transaction {
         clock(self).await
     }
 }
-

@@ -33,12 +33,15 @@ pub fn init(format: LogFormat, filter: &str) -> Result<(), Error> {
     tracing_subscriber::registry().with(filter).with(layer).try_init().map_err(|_| Error::AlreadyInstalled)
 }
 
+/// lapin logs the bodies of returned messages, which are other people's (I7).
+const QUIET: &str = "lapin::returned_messages=off";
+
 /// The filter that the settings ask for. Libraries that log every frame or statement stay at `warn`.
 pub fn filter(settings: &Settings) -> String {
     match (&settings.telemetry.log_filter, settings.default.debug) {
-        (Some(filter), _) => filter.clone(),
-        (None, true) => "info,mesos_conductor=debug,mesos_conductor_proto=debug".to_owned(),
-        (None, false) => "info,lapin=warn,sqlx=warn,hyper=warn".to_owned(),
+        (Some(filter), _) => format!("{filter},{QUIET}"),
+        (None, true) => format!("info,mesos_conductor=debug,mesos_conductor_proto=debug,{QUIET}"),
+        (None, false) => format!("info,lapin=warn,sqlx=warn,hyper=warn,{QUIET}"),
     }
 }
 

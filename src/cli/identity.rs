@@ -18,7 +18,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 #[command(next_help_heading = "Identity")]
 pub(super) struct Identity {
     /// The whole request context, as JSON, instead of a login
-    #[arg(long, value_name = "JSON", value_parser = parse_context, conflicts_with_all = ["as_project", "as_user"])]
+    #[arg(long, value_name = "JSON", value_parser = parse_context)]
+    #[arg(conflicts_with_all = ["as_project", "as_user"])]
     context: Option<RequestContext>,
     /// Asks as this project, without a login: for deployments that trust the command line's host
     #[arg(long, value_name = "ID")]
@@ -32,8 +33,8 @@ pub(super) struct Identity {
     os_username: Option<String>,
     #[arg(long, env = "OS_USER_ID", value_name = "ID", help = "The user's id")]
     os_user_id: Option<String>,
-    #[arg(long, env = "OS_PASSWORD", hide_env_values = true, value_parser = parse_secret, value_name = "PASSWORD",
-          help = "The user's password; better given by the variable")]
+    #[arg(long, env = "OS_PASSWORD", hide_env_values = true, value_parser = parse_secret)]
+    #[arg(value_name = "PASSWORD", help = "The user's password; better given by the variable")]
     os_password: Option<SecretString>,
     #[arg(long, env = "OS_TOKEN", hide_env_values = true, value_parser = parse_secret, value_name = "TOKEN",
           help = "A token, instead of user and password")]

@@ -367,12 +367,17 @@ fn words(value: Value) -> Option<Words> {
 /// Options in the query of `transport_url` win over all others, as in oslo.messaging.
 fn use_url_options(given: &mut HashMap<(String, String), Said>) {
     let Some(Said { origin, words: Words::Text(url) }) = given.get(&transport_url()).cloned() else { return };
-    let Some((_, query)) = url.rsplit_once('?') else { return };
-    for pair in query.split('&') {
-        let Some((name, value)) = pair.split_once('=') else { continue };
-        let value = percent_encoding::percent_decode_str(value).decode_utf8_lossy().into_owned();
+    let mut say = |name: &str, value: String| {
         let said = Said { origin: format!("{origin} (in transport_url)"), words: Words::Text(value) };
         given.insert(("oslo_messaging_rabbit".to_owned(), name.to_owned()), said);
+    };
+    if url.trim().starts_with("amqps://") {
+        say("ssl", "true".to_owned());
+    }
+    let Some((_, query)) = url.split_once('?') else { return };
+    for pair in query.split('&') {
+        let Some((name, value)) = pair.split_once('=') else { continue };
+        say(name, percent_encoding::percent_decode_str(value).decode_utf8_lossy().into_owned());
     }
 }
 

@@ -27,7 +27,10 @@ const SWEEP: Duration = Duration::from_secs(1);
 /// The publisher of committed messages; one task of every worker.
 pub(crate) struct Outbox {
     pub(crate) store: Store,
+    /// Replies go out here.
     pub(crate) publisher: Publisher,
+    /// Notifications may have a broker of their own.
+    pub(crate) notifications: Publisher,
     pub(crate) owner: String,
     pub(crate) hint: Arc<Notify>,
 }
@@ -68,11 +71,14 @@ impl Outbox {
         let outcome = match self.publish(&row.outgoing).await {
             Ok(()) => {
                 fault::point(fault::OUTBOX_CONFIRMED);
-                metrics::published(row.outgoing.purpose, PublishOutcome::Confirmed);
+                published(&row.outgoing);
                 self.store.delete_outbox(row.id).await
             }
             Err(PublishError::Unroutable { .. }) if self.given_up(&row) => {
-                tracing::warn!(queue = row.outgoing.routing_key, "the reply queue is gone; the reply is dropped");
+                tracing::warn!(
+                    queue = row.outgoing.routing_key,
+                    "the reply queue is gone; the reply is dropped"
+                );
                 metrics::published(row.outgoing.purpose, PublishOutcome::Dropped);
                 metrics::reply_dropped();
                 self.store.delete_outbox(row.id).await
@@ -98,11 +104,19 @@ impl Outbox {
     }
 
     async fn publish(&self, outgoing: &Outgoing) -> Result<(), PublishError> {
-        if outgoing.purpose == Purpose::Notification && !outgoing.exchange.is_empty() {
-            self.publisher.declare_notification_queue(&outgoing.exchange, &outgoing.routing_key).await?;
+        // A caller's own queue for notifications is on the broker that the call came by.
+        if outgoing.purpose == Purpose::Reply || outgoing.exchange.is_empty() {
+            return self.publisher.publish_in_order(&messages(outgoing)).await;
         }
-        self.publisher.publish_in_order(&messages(outgoing)).await
+        self.notifications.declare_notification_queue(&outgoing.exchange, &outgoing.routing_key).await?;
+        self.notifications.publish_in_order(&messages(outgoing)).await
     }
+}
+
+/// Counts and logs what the broker has confirmed.
+pub(crate) fn published(outgoing: &Outgoing) {
+    metrics::published(outgoing.purpose, PublishOutcome::Confirmed);
+    tracing::debug!(purpose = ?outgoing.purpose, queue = outgoing.routing_key, "published and confirmed");
 }
 
 /// The messages of an outgoing record, in their order.

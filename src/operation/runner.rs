@@ -191,10 +191,9 @@ impl Drive<'_> {
             match self.round(operation).await? {
                 Round::Left => return Ok(()),
                 Round::Over(ending, reason) => {
+                    self.count_end(kind, created_ms).await;
                     tracing::info!(?ending, reason, "the operation is over");
                     self.shop.hint.notify_one();
-                    let took = self.shop.store.now_ms().await?.saturating_sub(created_ms);
-                    metrics::operation_ended(kind, Duration::from_millis(took.max(0).unsigned_abs()));
                     return Ok(());
                 }
                 Round::On(next) => operation = *next,
@@ -209,6 +208,13 @@ impl Drive<'_> {
             if operation.reply_to.is_none() {
                 answered.cancel();
             }
+        }
+    }
+
+    async fn count_end(&self, kind: Kind, created_ms: i64) {
+        if let Ok(now_ms) = self.shop.store.now_ms().await {
+            let took = u64::try_from(now_ms - created_ms).unwrap_or_default();
+            metrics::operation_ended(kind, Duration::from_millis(took));
         }
     }
 
@@ -281,10 +287,8 @@ impl Drive<'_> {
             Ok(Err(error)) => error,
             Err(_panic) => {
                 metrics::panic_caught();
-                StepError::Fatal(Fault::Internal(format!(
-                    "The step `{}` broke off; see the log.",
-                    step.name()
-                )))
+                let text = format!("The step `{}` broke off; see the log.", step.name());
+                StepError::Fatal(Fault::Internal(text))
             }
         };
         match error {

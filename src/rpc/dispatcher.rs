@@ -15,11 +15,11 @@ use tracing::Instrument;
 use crate::amqp::{Delivery, Disposition, Handler};
 use crate::error::Fault;
 use crate::operation::fault;
-use crate::operation::outbox::messages;
+use crate::operation::outbox::{messages, published};
 use crate::operation::record::ReplyTo;
 use crate::operation::runner::{Workshop, reply};
-use crate::rpc::endpoints::METHODS;
 use crate::rpc::arguments;
+use crate::rpc::endpoints::METHODS;
 use crate::rpc::method::{self, Action, Call, CallError, Method, Write, Written};
 use crate::store;
 use crate::telemetry::metrics::{self, Outcome, Reject};
@@ -40,6 +40,8 @@ pub struct Settings {
     pub setup_deadline: Duration,
     /// After how many redeliveries a message is set aside.
     pub max_attempts: u32,
+    /// The largest body that is read.
+    pub max_size: usize,
 }
 
 /// The handler of every delivery.
@@ -62,6 +64,14 @@ impl Dispatcher {
     }
 
     async fn deliver(&self, delivery: &Delivery) -> Result<Disposition, store::Error> {
+        if delivery.body.len() > self.settings.max_size {
+            tracing::warn!(
+                bytes = delivery.body.len(),
+                "a message over [conductor] max_message_size is rejected"
+            );
+            metrics::reject(Reject::TooLarge);
+            return Ok(Disposition::Reject);
+        }
         let hash = delivery.redelivered.then(|| body_hash(&delivery.body));
         if let Some(hash) = &hash {
             metrics::redelivery();
@@ -198,15 +208,22 @@ impl Dispatcher {
 
     /// Publishes an answer that needs no record. Where the broker does not take it at once, the outbox keeps it, so
     /// that no permit waits for a queue that has gone.
-    async fn answer(&self, request: &Request, outcome: Result<Value, Failure>) -> Result<Disposition, store::Error> {
+    async fn answer(
+        &self,
+        request: &Request,
+        outcome: Result<Value, Failure>,
+    ) -> Result<Disposition, store::Error> {
         let Some(address) = request.reply_address() else { return Ok(Disposition::Ack) };
         let to = ReplyTo { address, object_version: None, at_end: false };
         let reply = reply(&to, &outcome, self.shop.missing_queue_timeout);
-        if let Err(error) = self.shop.publisher.publish_in_order(&messages(&reply)).await {
-            tracing::info!(%error, queue = reply.routing_key, "the reply waits in the outbox");
-            let mut tx = self.shop.store.begin().await?;
-            tx.enqueue(&reply, None).await?;
-            tx.commit().await?;
+        match self.shop.publisher.publish_in_order(&messages(&reply)).await {
+            Ok(()) => published(&reply),
+            Err(error) => {
+                tracing::info!(%error, queue = reply.routing_key, "the reply waits in the outbox");
+                let mut tx = self.shop.store.begin().await?;
+                tx.enqueue(&reply, None).await?;
+                tx.commit().await?;
+            }
         }
         Ok(Disposition::Ack)
     }

@@ -35,9 +35,10 @@ const WORKERS: &str = "default-worker";
 const FROM: &str = "cluster t \
      LEFT JOIN nodegroup masters ON masters.cluster_id = t.uuid AND masters.name = 'default-master' \
      LEFT JOIN nodegroup workers ON workers.cluster_id = t.uuid AND workers.name = 'default-worker'";
-const COLUMNS: &str = "t.id, t.uuid, t.name, t.project_id, t.user_id, t.cluster_template_id, t.stack_id, t.status, \
-     t.status_reason, t.api_address, t.discovery_url, t.create_timeout, t.ca_cert_ref, t.magnum_cert_ref, t.trust_id, \
-     t.trustee_username, t.trustee_user_id, t.trustee_password, t.keypair, t.labels, t.created_at, t.updated_at, \
+const COLUMNS: &str = "t.id, t.uuid, t.name, t.project_id, t.user_id, t.cluster_template_id, t.stack_id, \
+     t.status, t.status_reason, t.api_address, t.discovery_url, t.create_timeout, t.ca_cert_ref, \
+     t.magnum_cert_ref, t.trust_id, t.trustee_username, t.trustee_user_id, t.trustee_password, t.keypair, \
+     t.labels, t.created_at, t.updated_at, \
      workers.node_count AS node_count, workers.node_addresses AS node_addresses, \
      masters.node_count AS master_count, masters.node_addresses AS master_addresses";
 /// Under the names of both eras.
@@ -134,10 +135,11 @@ impl Transaction {
     /// Inserts a bay with its node groups and returns its number, or [`Error::Duplicate`], after which the
     /// transaction goes on. What the bay does not say of its nodes is the model's.
     pub async fn insert_bay(&mut self, bay: &Bay) -> Result<i64, Error> {
-        let sql = "INSERT INTO cluster (uuid, name, project_id, user_id, cluster_template_id, stack_id, status, \
-             status_reason, api_address, discovery_url, create_timeout, ca_cert_ref, magnum_cert_ref, trust_id, \
-             trustee_username, trustee_user_id, trustee_password, keypair, labels, created_at) \
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, {now}) {or_nothing} {returning_id}";
+        let sql = "INSERT INTO cluster (uuid, name, project_id, user_id, cluster_template_id, stack_id, \
+             status, status_reason, api_address, discovery_url, create_timeout, ca_cert_ref, \
+             magnum_cert_ref, trust_id, trustee_username, trustee_user_id, trustee_password, keypair, \
+             labels, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, {now}) \
+             {or_nothing} {returning_id}";
         let mut params = params![bay.uuid, &bay.name, &bay.project_id, &bay.user_id, &bay.model_id];
         params.extend(mutable(bay, self.vault()));
         params.extend(params![&bay.keypair, labels_to_json(&bay.labels)]);
@@ -148,11 +150,13 @@ impl Transaction {
         Ok(id)
     }
 
-    /// Writes what may change of a bay: status, stack, addresses, counts, trust, certificates. False when it is gone.
+    /// Writes what may change of a bay: status, stack, addresses, counts, trust, certificates. False when it
+    /// is gone.
     pub async fn update_bay(&mut self, bay: &Bay) -> Result<bool, Error> {
         let sql = "UPDATE cluster SET stack_id = ?, status = ?, status_reason = ?, api_address = ?, \
              discovery_url = ?, create_timeout = ?, ca_cert_ref = ?, magnum_cert_ref = ?, trust_id = ?, \
-             trustee_username = ?, trustee_user_id = ?, trustee_password = ?, updated_at = {now} WHERE uuid = ?";
+             trustee_username = ?, trustee_user_id = ?, trustee_password = ?, updated_at = {now} \
+             WHERE uuid = ?";
         let mut params = mutable(bay, self.vault());
         params.push(Param::from(bay.uuid));
         if self.execute(sql, params).await? == 0 {
@@ -171,16 +175,17 @@ impl Transaction {
     }
 
     async fn insert_group(&mut self, bay: &Bay, group: &Group<'_>) -> Result<(), Error> {
-        let template = "SELECT image_id, flavor_id, master_flavor_id, docker_volume_size FROM cluster_template \
-             WHERE uuid = ?";
+        let template = "SELECT image_id, flavor_id, master_flavor_id, docker_volume_size \
+             FROM cluster_template WHERE uuid = ?";
         let model = self.row(template, params![&bay.model_id]).await?;
         let of_model = |column| model.as_ref().map(|row| row.text(column)).transpose();
         let (flavor, image) = (of_model(group.flavor_column)?.flatten(), of_model("image_id")?.flatten());
         let volume = model.as_ref().map(|row| row.int_opt("docker_volume_size")).transpose()?.flatten();
         let least = bay.labels.get("min_node_count").and_then(|least| least.parse().ok()).unwrap_or(0_i64);
-        let sql = "INSERT INTO nodegroup (uuid, name, cluster_id, project_id, role, is_default, min_node_count, \
-             labels, flavor_id, image_id, docker_volume_size, node_count, node_addresses, stack_id, status, \
-             status_reason, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, {now})";
+        let sql = "INSERT INTO nodegroup (uuid, name, cluster_id, project_id, role, is_default, \
+             min_node_count, labels, flavor_id, image_id, docker_volume_size, node_count, node_addresses, \
+             stack_id, status, status_reason, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, \
+             ?, ?, {now})";
         let mut params = params![
             Uuid::new_v4(),
             group.name,

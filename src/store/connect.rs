@@ -13,8 +13,8 @@ use super::driver::Pool;
 use super::error::Error;
 use super::url::Target;
 
-/// A worker that was stopped in the middle of a transaction must not hold its row locks for ever, and whoever waits
-/// for them must not wait longer than a lease.
+/// A worker that was stopped in the middle of a transaction must not hold its row locks for ever, and whoever
+/// waits for them must not wait longer than a lease.
 const POSTGRES_SESSION: &str = "SET default_transaction_isolation = 'read committed'; \
      SET lock_timeout = '5s'; SET idle_in_transaction_session_timeout = '10s'";
 /// Strict, so that a value that does not fit is an error and not cut.
@@ -59,6 +59,7 @@ async fn postgres(options: PgConnectOptions, settings: &StoreSettings) -> Result
     let pool = PgPoolOptions::new()
         .max_connections(settings.max_connections)
         .acquire_timeout(settings.acquire_timeout)
+        .max_lifetime(settings.recycle_after)
         .after_connect(|connection, _| {
             Box::pin(async { connection.execute(POSTGRES_SESSION).await.map(drop) })
         });
@@ -70,6 +71,7 @@ async fn mysql(options: MySqlConnectOptions, settings: &StoreSettings) -> Result
     let pool = MySqlPoolOptions::new()
         .max_connections(settings.max_connections)
         .acquire_timeout(settings.acquire_timeout)
+        .max_lifetime(settings.recycle_after)
         .idle_timeout(IDLE)
         .after_connect(|connection, _| Box::pin(mysql_session(connection)));
     Ok(Pool::MySql(pool.connect_lazy_with(options)))

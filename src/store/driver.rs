@@ -1,4 +1,5 @@
-//! The narrow layer under every query: parameters, rows and transactions of three databases under one type each.
+//! The narrow layer under every query: parameters, rows and transactions of three databases under one type
+//! each.
 
 use std::sync::Arc;
 
@@ -126,7 +127,8 @@ impl Pool {
 
     pub(crate) async fn begin(&self) -> Result<Inner, Error> {
         Ok(match self {
-            // A deferred transaction that turns into a writer later can fail at once, whatever the busy timeout.
+            // A deferred transaction that turns into a writer later can fail at once, whatever the busy
+            // timeout.
             Self::Sqlite(pool) => Inner::Sqlite(pool.begin_with("BEGIN IMMEDIATE").await?),
             Self::Postgres(pool) => Inner::Postgres(pool.begin().await?),
             Self::MySql(pool) => Inner::MySql(pool.begin().await?),
@@ -170,7 +172,8 @@ impl Transaction {
         Self { inner, vault, broken: false, _writer: writer }
     }
 
-    /// Commits. After [`Error::Unavailable`] nobody knows whether it did: the message's key tells the next attempt.
+    /// Commits. After [`Error::Unavailable`] nobody knows whether it did: the message's key tells the next
+    /// attempt.
     pub async fn commit(self) -> Result<(), Error> {
         if self.broken {
             each!(self.inner, Inner, tx => tx.rollback().await)?;
@@ -201,7 +204,8 @@ impl Transaction {
         self.note(done)
     }
 
-    /// As [`Self::insert_new`], for a table with an `id`; the statement ends with `{or_nothing} {returning_id}`.
+    /// As [`Self::insert_new`], for a table with an `id`; the statement ends with `{or_nothing}
+    /// {returning_id}`.
     pub(crate) async fn insert_row(&mut self, sql: &str, params: Vec<Param>) -> Result<Option<i64>, Error> {
         if matches!(self.inner, Inner::Postgres(_)) {
             let rows = self.rows(sql, params).await?;
@@ -316,7 +320,8 @@ pub(crate) enum Row {
 }
 
 impl Row {
-    // MySQL calls text with a binary collation bytes, hence the getters that do not ask for the column's type.
+    // MySQL calls text with a binary collation bytes, hence the getters that do not ask for the column's
+    // type.
 
     pub(crate) fn text(&self, column: &str) -> Result<Option<String>, Error> {
         Ok(each!(self, Self, row => row.try_get_unchecked(column))?)

@@ -68,21 +68,34 @@ impl Error {
 
 impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
-        use sqlx::Error as E;
-        match &error {
-            E::Database(cause) => match class(cause.as_ref()) {
-                Class::Retryable => Self::Retryable(error),
-                Class::Unavailable => Self::Unavailable(error),
-                Class::Unstorable => Self::Unstorable(error),
-                Class::Other => Self::Database(error),
-            },
-            E::Io(_) | E::Tls(_) | E::Protocol(_) | E::PoolTimedOut | E::PoolClosed | E::WorkerCrashed => {
-                Self::Unavailable(error)
-            }
-            E::ColumnDecode { index, .. } => Self::corrupt(format!("column {index}")),
-            _ => Self::Database(error),
+        if let sqlx::Error::ColumnDecode { index, .. } = &error {
+            return Self::corrupt(format!("column {index}"));
+        }
+        match classify(&error) {
+            Class::Retryable => Self::Retryable(error),
+            Class::Unavailable => Self::Unavailable(error),
+            Class::Unstorable => Self::Unstorable(error),
+            Class::Other => Self::Database(error),
         }
     }
+}
+
+fn classify(error: &sqlx::Error) -> Class {
+    use sqlx::Error as E;
+    if let E::Database(cause) = error {
+        return class(cause.as_ref());
+    }
+    let connection = matches!(
+        error,
+        E::Io(_)
+            | E::Tls(_)
+            | E::Protocol(_)
+            | E::PoolTimedOut
+            | E::PoolClosed
+            | E::WorkerCrashed
+            | E::BeginFailed
+    );
+    if connection { Class::Unavailable } else { Class::Other }
 }
 
 enum Class {
@@ -130,9 +143,11 @@ fn postgres_class(code: &str) -> Class {
 
 fn mysql_class(number: u16) -> Class {
     match number {
-        // A row that changed under the snapshot, lock wait timeout, deadlock (Galera reports a lost certification so).
+        // A row that changed under the snapshot, lock wait timeout, deadlock (Galera reports a lost
+        // certification so).
         1020 | 1205 | 1213 => Class::Retryable,
-        // Disk full, too many connections, shutdown, out of resources, table full, read-only, killed, idle timeout.
+        // Disk full, too many connections, shutdown, out of resources, table full, read-only, killed, idle
+        // timeout.
         1021 | 1040 | 1041 | 1053 | 1114 | 1203 | 1226 | 1290 | 1792 | 1836 | 1927 | 4031 => {
             Class::Unavailable
         }

@@ -6,7 +6,6 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use crate::operation::record::{Lease, Operation};
-use crate::telemetry::metrics;
 
 use super::driver::{Param, Read, Transaction, params};
 use super::error::Error;
@@ -25,9 +24,11 @@ impl Store {
         rows.iter().map(|row| row.uuid("uuid")).collect()
     }
 
-    /// The earliest moment at which an operation becomes due: its time has come and no lease covers it any more.
+    /// The earliest moment at which an operation becomes due: its time has come and no lease covers it any
+    /// more.
     ///
-    /// Leases that are held now count with their end, so that a crashed worker's operations are found in time.
+    /// Leases that are held now count with their end, so that a crashed worker's operations are found in
+    /// time.
     pub async fn next_due_ms(&self) -> Result<Option<i64>, Error> {
         let sql = "SELECT MIN(CASE WHEN lease_until > run_at THEN lease_until ELSE run_at END) AS due \
              FROM operation WHERE state = 'running' AND after_operation IS NULL";
@@ -43,9 +44,8 @@ impl Store {
         lease: Duration,
     ) -> Result<Option<(Operation, Lease)>, Error> {
         let mut tx = self.begin().await?;
-        let left = tx.row("SELECT lease_owner FROM operation WHERE uuid = ?", params![operation]).await?;
-        let left_by = left.map(|row| row.text("lease_owner")).transpose()?.flatten();
-        let sql = "UPDATE operation SET lease_owner = ?, lease_until = {now_ms} + ?, fence = fence + 1 \
+        let sql = "UPDATE operation {by_key} \
+             SET lease_owner = ?, lease_until = {now_ms} + ?, fence = fence + 1 \
              WHERE uuid = ? AND state = 'running' AND after_operation IS NULL \
              AND run_at <= {now_ms} AND lease_until <= {now_ms}";
         if tx.execute(sql, params![owner, millis(lease), operation]).await? == 0 {
@@ -54,17 +54,14 @@ impl Store {
         let row =
             tx.row(&format!("SELECT {COLUMNS} FROM operation WHERE uuid = ?"), params![operation]).await?;
         let row = row.ok_or_else(|| Error::corrupt("an operation that was just claimed"))?;
-        let (record, fence) = (read(&row, tx.vault())?, row.int("fence")?);
+        let (record, fence) = (read(&row, tx.vault()), row.int("fence")?);
+        // One that cannot be read is claimed too: it comes back when the lease ends, and not at every look.
         tx.commit().await?;
-        // Who gives a lease back leaves no name.
-        if let Some(before) = left_by.filter(|before| before != owner) {
-            tracing::info!(%operation, from = before, "an operation is taken over from a worker whose lease ran out");
-            metrics::taken_over(record.kind);
-        }
-        Ok(Some((record, Lease { operation, owner: owner.to_owned(), fence })))
+        Ok(Some((record?, Lease { operation, owner: owner.to_owned(), fence })))
     }
 
-    /// Prolongs leases and returns the operations whose lease is lost. An expired lease is lost even if nobody took it.
+    /// Prolongs leases and returns the operations whose lease is lost. An expired lease is lost even if
+    /// nobody took it.
     pub async fn renew(&self, leases: &[Lease], lease: Duration) -> Result<Vec<Uuid>, Error> {
         let mut lost = Vec::new();
         for chunk in leases.chunks(CHUNK) {
@@ -73,7 +70,7 @@ impl Store {
             let holders: Vec<Param> = chunk.iter().flat_map(holder).collect();
             let mut params = params![millis(lease)];
             params.extend(holders.iter().cloned());
-            let sql = format!("UPDATE operation SET lease_until = {{now_ms}} + ? WHERE {ours}");
+            let sql = format!("UPDATE operation {{by_key}} SET lease_until = {{now_ms}} + ? WHERE {ours}");
             let renewed = self.execute(&sql, params).await?;
             if usize::try_from(renewed).is_ok_and(|renewed| renewed == chunk.len()) {
                 continue;
@@ -90,23 +87,23 @@ impl Store {
 
     /// Gives an operation back, so that another worker may take it when it is due.
     pub async fn release(&self, lease: &Lease) -> Result<(), Error> {
-        let sql = "UPDATE operation SET lease_owner = NULL, lease_until = 0 \
+        let sql = "UPDATE operation {by_key} SET lease_owner = NULL, lease_until = 0 \
              WHERE uuid = ? AND fence = ? AND lease_owner = ?";
         self.execute(sql, holder(lease)).await.map(drop)
     }
 
     /// Makes an unfinished operation due now: something it waits for moved. False when there is none.
     pub async fn wake(&self, operation: Uuid) -> Result<bool, Error> {
-        let sql = "UPDATE operation SET run_at = {now_ms} \
+        let sql = "UPDATE operation {by_key} SET run_at = {now_ms} \
              WHERE uuid = ? AND state = 'running' AND after_operation IS NULL";
         Ok(self.execute(sql, params![operation]).await? > 0)
     }
 
-    /// Begins a transaction that proves and prolongs a lease first and holds the operation's row until its end:
-    /// whatever it writes, it writes as the holder. [`Error::LeaseLost`] otherwise.
+    /// Begins a transaction that proves and prolongs a lease first and holds the operation's row until its
+    /// end: whatever it writes, it writes as the holder. [`Error::LeaseLost`] otherwise.
     pub async fn begin_held(&self, lease: &Lease, extend: Duration) -> Result<Transaction, Error> {
         let mut tx = self.begin().await?;
-        let sql = "UPDATE operation SET lease_until = {now_ms} + ? WHERE uuid = ? AND fence = ? \
+        let sql = "UPDATE operation {by_key} SET lease_until = {now_ms} + ? WHERE uuid = ? AND fence = ? \
              AND lease_owner = ? AND lease_until > {now_ms} AND state = 'running'";
         let mut params = params![millis(extend)];
         params.extend(holder(lease));

@@ -1,5 +1,7 @@
 //! Which messages were seen, what came of them, and how often a message came back.
 
+use std::time::Duration;
+
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
@@ -9,8 +11,6 @@ use super::driver::{Read, Transaction, params};
 use super::error::Error;
 use super::outbox::{pack, unpack};
 use super::{Store, millis};
-
-use std::time::Duration;
 
 /// What came of a message that was seen before.
 #[derive(Debug, Clone, PartialEq)]
@@ -22,7 +22,8 @@ pub struct Seen {
 }
 
 impl Transaction {
-    /// Records a message; `None` means that it is new. While another transaction records the same key, this waits.
+    /// Records a message; `None` means that it is new. While another transaction records the same key, this
+    /// waits.
     pub async fn record_message(&mut self, key: &str) -> Result<Option<Seen>, Error> {
         let key = message_key(key);
         let sql = "INSERT INTO message (message_key, created_ms) VALUES (?, {now_ms}) {or_nothing}";
@@ -61,12 +62,20 @@ impl Store {
     /// Counts one more delivery of a body and returns how many there were, this one included.
     pub async fn count_attempt(&self, body_hash: &str) -> Result<u32, Error> {
         let hash = message_key(body_hash);
-        let mut tx = self.begin().await?;
-        let sql = "INSERT INTO delivery_attempt (body_hash, attempts, last_ms) VALUES (?, 0, {now_ms}) {or_nothing}";
-        tx.insert_new(sql, params![hash.as_str()]).await?;
-        let sql =
+        self.retrying(|| self.count(&hash)).await
+    }
+
+    /// Updates before it inserts: two that had failed to insert would both hold a share of the row on MySQL,
+    /// and each would wait for the other's.
+    async fn count(&self, hash: &str) -> Result<u32, Error> {
+        let more =
             "UPDATE delivery_attempt SET attempts = attempts + 1, last_ms = {now_ms} WHERE body_hash = ?";
-        tx.execute(sql, params![hash.as_str()]).await?;
+        let first = "INSERT INTO delivery_attempt (body_hash, attempts, last_ms) VALUES (?, 1, {now_ms}) \
+             {or_nothing}";
+        let mut tx = self.begin().await?;
+        if tx.execute(more, params![hash]).await? == 0 && !tx.insert_new(first, params![hash]).await? {
+            tx.execute(more, params![hash]).await?;
+        }
         let row = tx.row("SELECT attempts FROM delivery_attempt WHERE body_hash = ?", params![hash]).await?;
         let attempts =
             row.ok_or_else(|| Error::corrupt("an attempt that was just counted"))?.small("attempts")?;
@@ -82,8 +91,8 @@ impl Store {
 
     /// Deletes what is older than `age`: message keys with their replies, ended operations, counted attempts.
     ///
-    /// A message whose operation is not finished stays, however old. The longest outage and the client's longest
-    /// retry must be shorter than `age`.
+    /// A message whose operation is not finished stays, however old. The longest outage and the client's
+    /// longest retry must be shorter than `age`.
     pub async fn purge(&self, age: Duration) -> Result<u64, Error> {
         let cutoff = self.now_ms().await?.saturating_sub(millis(age));
         let mut purged = 0;
@@ -95,6 +104,9 @@ impl Store {
         ] {
             purged += self.execute(sql, params![cutoff]).await?;
         }
+        let forgotten =
+            "DELETE FROM operation_waiter WHERE operation_uuid NOT IN (SELECT uuid FROM operation)";
+        self.execute(forgotten, params![]).await?;
         Ok(purged)
     }
 }

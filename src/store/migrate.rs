@@ -1,8 +1,10 @@
 //! Migrations, embedded in the binary: one directory per dialect, the same versions in each.
 //!
-//! Every statement of theirs may run twice (`IF NOT EXISTS`): on a database of Magnum's only our tables are added, and
-//! on MySQL, which commits each statement by itself, a migration that was cut off is simply run again.
+//! Every statement of theirs may run twice (`IF NOT EXISTS`): on a database of Magnum's only our tables are
+//! added, and on MySQL, which commits each statement by itself, a migration that was cut off is simply run
+//! again.
 
+use sqlx::MySqlConnection;
 use sqlx::migrate::{AppliedMigration, Migrate, MigrateError, Migrator};
 
 use super::Store;
@@ -39,7 +41,8 @@ pub struct MigrationReport {
 }
 
 impl Store {
-    /// Brings the schema up to date. Several processes may do this at once; one does, the others find it done.
+    /// Brings the schema up to date. Several processes may do this at once; one does, the others find it
+    /// done.
     pub async fn migrate(&self) -> Result<MigrationReport, Error> {
         let before = self.migration_status().await?;
         let migrator = self.migrator();
@@ -55,14 +58,10 @@ impl Store {
             Pool::Postgres(pool) => run(&migrator, &mut *pool.acquire().await?).await,
             Pool::MySql(pool) => {
                 let mut connection = pool.acquire().await?;
-                match run(&migrator, &mut *connection).await {
-                    Err(MigrateError::Dirty(version)) => {
-                        let sql = "DELETE FROM conductor_migration WHERE version = ? AND success = FALSE";
-                        self.pool.execute(sql, params![version]).await?;
-                        run(&migrator, &mut *connection).await
-                    }
-                    result => result,
-                }
+                let result = run_on_mysql(&migrator, &mut connection).await;
+                // The lock is the session's: it must not go back into the pool with it.
+                connection.close().await?;
+                result
             }
         }
         .map_err(failed)?;
@@ -129,9 +128,29 @@ async fn run<C: Migrate>(migrator: &Migrator, connection: &mut C) -> Result<(), 
     result
 }
 
-fn failed(error: MigrateError) -> Error {
-    match error {
-        MigrateError::Execute(cause) => Error::from(cause),
-        other => Error::Migration(Box::new(other)),
+/// sqlx's own lock asks for an endless wait, which MariaDB refuses without an error: this one is ours.
+///
+/// Under it, a migration that is marked as unfinished was cut off and may be run again.
+async fn run_on_mysql(migrator: &Migrator, connection: &mut MySqlConnection) -> Result<(), MigrateError> {
+    let lock = "SELECT GET_LOCK(CONCAT('conductor_migration:', MD5(DATABASE())), 60)";
+    let locked: Option<i64> = sqlx::query_scalar(lock).fetch_one(&mut *connection).await?;
+    if locked != Some(1) {
+        return Err(sqlx::Error::PoolTimedOut.into());
     }
+    match run(migrator, connection).await {
+        Err(MigrateError::Dirty(version)) => {
+            let unfinished = "DELETE FROM conductor_migration WHERE version = ? AND success = FALSE";
+            sqlx::query(unfinished).bind(version).execute(&mut *connection).await?;
+            run(migrator, connection).await
+        }
+        result => result,
+    }
+}
+
+fn failed(error: MigrateError) -> Error {
+    // A lost connection is told as such.
+    if let MigrateError::Execute(cause) = error {
+        return Error::from(cause);
+    }
+    Error::Migration(Box::new(error))
 }

@@ -18,12 +18,12 @@ pub enum Visibility {
 }
 
 const FROM: &str = "cluster_template t";
-const COLUMNS: &str = "t.id, t.uuid, t.name, t.project_id, t.user_id, t.image_id, t.flavor_id, t.master_flavor_id, \
-     t.keypair_id, t.dns_nameserver, t.external_network_id, t.fixed_network, t.fixed_subnet, t.network_driver, \
-     t.volume_driver, t.apiserver_port, t.docker_volume_size, t.docker_storage_driver, t.insecure_registry, \
-     t.cluster_distro, t.coe, t.server_type, t.http_proxy, t.https_proxy, t.no_proxy, t.registry_enabled, \
-     t.tls_disabled, t.public, t.master_lb_enabled, t.floating_ip_enabled, t.hidden, t.tags, t.labels, t.created_at, \
-     t.updated_at";
+const COLUMNS: &str = "t.id, t.uuid, t.name, t.project_id, t.user_id, t.image_id, t.flavor_id, \
+     t.master_flavor_id, t.keypair_id, t.dns_nameserver, t.external_network_id, t.fixed_network, \
+     t.fixed_subnet, t.network_driver, t.volume_driver, t.apiserver_port, t.docker_volume_size, \
+     t.docker_storage_driver, t.insecure_registry, t.cluster_distro, t.coe, t.server_type, t.http_proxy, \
+     t.https_proxy, t.no_proxy, t.registry_enabled, t.tls_disabled, t.public, t.master_lb_enabled, \
+     t.floating_ip_enabled, t.hidden, t.tags, t.labels, t.created_at, t.updated_at";
 const SORT_KEYS: SortKeys = &[
     ("id", "t.id"),
     ("uuid", "t.uuid"),
@@ -118,9 +118,9 @@ impl Transaction {
              master_flavor_id, keypair_id, dns_nameserver, external_network_id, fixed_network, fixed_subnet, \
              network_driver, volume_driver, apiserver_port, docker_volume_size, docker_storage_driver, \
              insecure_registry, cluster_distro, coe, server_type, http_proxy, https_proxy, no_proxy, \
-             registry_enabled, tls_disabled, public, master_lb_enabled, floating_ip_enabled, hidden, tags, labels, \
-             created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, \
-             ?, ?, ?, ?, ?, {now}) {or_nothing} {returning_id}";
+             registry_enabled, tls_disabled, public, master_lb_enabled, floating_ip_enabled, hidden, tags, \
+             labels, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, \
+             ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, {now}) {or_nothing} {returning_id}";
         let params = params![
             model.uuid,
             &model.name,

@@ -40,8 +40,11 @@ pub struct Outcome {
     pub finished_ms: Option<i64>,
 }
 
-pub(super) const COLUMNS: &str = "uuid, kind, bay_uuid, state, step, attempts, superseded, request_id, message_key, \
-     progress, token, reply_to, deadline_ms, created_ms, fence";
+/// How often a free bay is looked at again before its row is called corrupt.
+const TRIES: usize = 10;
+
+pub(super) const COLUMNS: &str = "uuid, kind, bay_uuid, state, step, attempts, superseded, request_id, \
+     message_key, progress, token, reply_to, deadline_ms, created_ms, fence";
 
 impl Store {
     pub async fn operation(&self, uuid: Uuid) -> Result<Option<Operation>, Error> {
@@ -96,17 +99,27 @@ impl Transaction {
     /// `created_ms` is the database's clock, whatever the record says.
     pub async fn insert_operation(&mut self, operation: &Operation) -> Result<(), Error> {
         let sql = "INSERT INTO active_operation (bay_uuid, operation_uuid) VALUES (?, ?) {or_nothing}";
-        while !self.insert_new(sql, params![operation.bay, operation.uuid]).await? {
+        for _ in 0..TRIES {
+            if self.insert_new(sql, params![operation.bay, operation.uuid]).await? {
+                return match self.insert(operation, None).await? {
+                    true => Ok(()),
+                    false => {
+                        // The bay must not stay busy with an operation that is another's.
+                        self.spoil();
+                        Err(Error::Duplicate)
+                    }
+                };
+            }
             // What was in the way may have ended since: then the bay is free.
             if let Some(active) = active(self, operation.bay).await? {
                 return Err(Error::Busy { kind: active.kind, operation: active.uuid });
             }
         }
-        self.insert(operation, None).await.map(drop)
+        Err(Error::corrupt("active_operation names an operation that does not exist"))
     }
 
-    /// Records an operation that begins when `predecessor` ends, in the transaction that ends it; at once if it has
-    /// ended. [`Error::Busy`] names another successor that came first.
+    /// Records an operation that begins when `predecessor` ends, in the transaction that ends it; at once if
+    /// it has ended. [`Error::Busy`] names another successor that came first.
     pub async fn insert_successor(&mut self, operation: &Operation, predecessor: Uuid) -> Result<(), Error> {
         self.operation(predecessor).await?;
         let still = "SELECT uuid FROM operation WHERE uuid = ? AND state = 'running'";
@@ -124,8 +137,8 @@ impl Transaction {
 
     /// Asks an unfinished operation to stop at its next step boundary, soon. False when it has ended.
     pub async fn supersede(&mut self, operation: Uuid) -> Result<bool, Error> {
-        let sql =
-            "UPDATE operation SET superseded = TRUE, run_at = {now_ms} WHERE uuid = ? AND state = 'running'";
+        let sql = "UPDATE operation {by_key} SET superseded = TRUE, run_at = {now_ms} \
+             WHERE uuid = ? AND state = 'running'";
         Ok(self.execute(sql, params![operation]).await? > 0)
     }
 
@@ -140,8 +153,9 @@ impl Transaction {
         };
         let give_back = if keep { "" } else { ", lease_owner = NULL, lease_until = 0" };
         let sql = format!(
-            "UPDATE operation SET step = ?, attempts = ?, progress = ?, token = ?, reply_to = ?, deadline_ms = ?, \
-             run_at = CASE WHEN superseded = TRUE AND ? = FALSE THEN {{now_ms}} ELSE {{now_ms}} + ? END{give_back} \
+            "UPDATE operation {{by_key}} SET step = ?, attempts = ?, progress = ?, token = ?, reply_to = ?, \
+             deadline_ms = ?, \
+             run_at = {{now_ms}} + CASE WHEN superseded = TRUE AND ? = FALSE THEN 0 ELSE ? END{give_back} \
              WHERE uuid = ? AND fence = ? AND lease_owner = ? AND state = 'running'"
         );
         let mut params = params![operation.step.as_str(), operation.attempts];
@@ -151,8 +165,8 @@ impl Transaction {
         self.fenced(lease, &sql, params).await
     }
 
-    /// Ends an operation under its lease: its secrets are erased and the bay is free, or its successor's, which is
-    /// due at once and returned.
+    /// Ends an operation under its lease: its secrets are erased and the bay is free, or its successor's,
+    /// which is due at once and returned.
     pub async fn finish(
         &mut self,
         lease: &Lease,
@@ -163,8 +177,8 @@ impl Transaction {
             Ending::Done => State::Done,
             Ending::Failed => State::Failed,
         };
-        let sql = "UPDATE operation SET state = ?, reason = ?, finished_ms = {now_ms}, progress = NULL, \
-             token = NULL, reply_to = NULL, lease_owner = NULL, lease_until = 0 \
+        let sql = "UPDATE operation {by_key} SET state = ?, reason = ?, finished_ms = {now_ms}, \
+             progress = NULL, token = NULL, reply_to = NULL, lease_owner = NULL, lease_until = 0 \
              WHERE uuid = ? AND fence = ? AND lease_owner = ? AND state = 'running'";
         let mut params = params![state.as_str(), why.map(reason)];
         params.extend(holder(lease));
@@ -208,10 +222,10 @@ impl Transaction {
     }
 
     async fn insert(&mut self, operation: &Operation, after: Option<Uuid>) -> Result<bool, Error> {
-        let sql = "INSERT INTO operation (uuid, kind, bay_uuid, state, step, attempts, superseded, request_id, \
-             message_key, progress, token, reply_to, deadline_ms, after_operation, run_at, lease_until, fence, \
-             created_ms) VALUES (?, ?, ?, 'running', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, {now_ms}, 0, 0, {now_ms}) \
-             {or_nothing}";
+        let sql = "INSERT INTO operation (uuid, kind, bay_uuid, state, step, attempts, superseded, \
+             request_id, message_key, progress, token, reply_to, deadline_ms, after_operation, run_at, \
+             lease_until, fence, created_ms) VALUES (?, ?, ?, 'running', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, \
+             {now_ms}, 0, 0, {now_ms}) {or_nothing}";
         let mut params = params![
             operation.uuid,
             operation.kind.as_str(),

@@ -30,8 +30,8 @@ pub struct OutboxRow {
 }
 
 impl Transaction {
-    /// Puts a message into the outbox and returns its number. With an owner it is claimed for that worker, which
-    /// publishes it at once after the commit; others take it if the worker does not.
+    /// Puts a message into the outbox and returns its number. With an owner it is claimed for that worker,
+    /// which publishes it at once after the commit; others take it if the worker does not.
     pub async fn enqueue(&mut self, outgoing: &Outgoing, owner: Option<&str>) -> Result<i64, Error> {
         let sealed = pack(self.vault(), CONTEXT, outgoing)?;
         let purpose = match outgoing.purpose {
@@ -50,7 +50,8 @@ impl Transaction {
 impl Store {
     /// Claims messages for `hold`, oldest first: those that nobody has, and those enqueued for this owner.
     ///
-    /// Within one routing key they are claimed in order: none while an earlier one is in other hands or postponed.
+    /// Within one routing key they are claimed in order: none while an earlier one is in other hands or
+    /// postponed.
     pub async fn claim_outbox(
         &self,
         owner: &str,
@@ -82,7 +83,10 @@ impl Store {
         let sql = "SELECT id, message, attempts, created_ms, {now_ms} AS now_ms FROM outbox \
              WHERE claimed_by = ? ORDER BY id";
         let rows = (&mut &*self).rows(sql, params![claim]).await?;
-        let rows: Vec<OutboxRow> = rows.iter().map(|row| read(row, &self.vault)).collect::<Result<_, _>>()?;
+        // One that cannot be read stays claimed until its time is over: it must not hold up the others.
+        let readable =
+            |row: &Row| read(row, &self.vault).inspect_err(|error| tracing::error!(%error, "outbox")).ok();
+        let rows: Vec<OutboxRow> = rows.iter().filter_map(readable).collect();
         self.keep_order(&wanted, rows).await
     }
 
@@ -114,7 +118,8 @@ impl Store {
         }
         if !behind.is_empty() {
             let sql = format!(
-                "UPDATE outbox SET claimed_by = NULL, claimed_until = 0, attempts = attempts - 1 WHERE id IN ({})",
+                "UPDATE outbox SET claimed_by = NULL, claimed_until = 0, attempts = attempts - 1 \
+                 WHERE id IN ({})",
                 marks(behind.len())
             );
             self.execute(&sql, behind.iter().map(|id| Param::from(*id)).collect()).await?;

@@ -112,8 +112,8 @@ impl Select {
         db.rows(&sql, params).await
     }
 
-    /// A marker that the caller may not see is as unknown as one that does not exist. It need not pass the filters:
-    /// its status may have changed since the last page.
+    /// A marker that the caller may not see is as unknown as one that does not exist. It need not pass the
+    /// filters: its status may have changed since the last page.
     async fn require(&self, db: &mut impl Read, marker: Uuid) -> Result<(), Error> {
         let mut only = Self::new("t.id", self.from, self.keys);
         only.tenancy.clone_from(&self.tenancy);

@@ -1,7 +1,7 @@
 //! The three dialects, and the only place where SQL text is made at run time.
 //!
-//! Every statement is written once, with `?` for a parameter and a marker in braces where the databases differ.
-//! Statements are put together from literals only: a value from outside is always a parameter.
+//! Every statement is written once, with `?` for a parameter and a marker in braces where the databases
+//! differ. Statements are put together from literals only: a value from outside is always a parameter.
 
 use sqlx::SqlStr;
 
@@ -38,10 +38,14 @@ impl Backend {
             // SQLite has one writer at a time: the transaction itself is the lock.
             ("for_update", Self::Sqlite) => "",
             ("for_update", Self::Postgres | Self::MySql) => "FOR UPDATE",
-            // MySQL reports the duplicate as an error of the statement alone, which the caller takes as the answer:
-            // INSERT IGNORE would swallow other faults too.
+            // MySQL reports the duplicate as an error of the statement alone, which the caller takes as the
+            // answer: INSERT IGNORE would swallow other faults too.
             ("or_nothing", Self::MySql) => "",
             ("or_nothing", Self::Sqlite | Self::Postgres) => "ON CONFLICT DO NOTHING",
+            // On a small table MySQL's optimizer may find one row of many conditions by another index and
+            // lock that first: two statements on the same row would then wait for each other.
+            ("by_key", Self::MySql) => "FORCE INDEX (PRIMARY)",
+            ("by_key", Self::Sqlite | Self::Postgres) => "",
             ("returning_id", Self::Postgres) => "RETURNING id",
             ("returning_id", Self::Sqlite | Self::MySql) => "",
             _ => return None,
@@ -51,8 +55,8 @@ impl Backend {
 
 /// Turns a statement into this database's dialect.
 ///
-/// `{exact}` is a parameter compared byte for byte: Magnum's MySQL tables compare without case, and tenancy and names
-/// must not.
+/// `{exact}` is a parameter compared byte for byte: Magnum's MySQL tables compare without case, and tenancy
+/// and names must not.
 #[expect(
     clippy::disallowed_methods,
     reason = "the one reviewed place: the text is made of literals, see above"

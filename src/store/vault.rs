@@ -1,7 +1,7 @@
 //! Secrets at rest: every secret column holds what this seals, bound to its place by associated data.
 //!
-//! A sealed value is `enc:v1:` and the base64 of nonce and ciphertext. Magnum wrote its secrets in clear into columns
-//! of 255 characters: those are read as they are and sealed at the next write.
+//! A sealed value is `enc:v1:` and the base64 of nonce and ciphertext. Magnum wrote its secrets in clear into
+//! columns of 255 characters: those are read as they are and sealed at the next write.
 
 use std::fmt;
 

@@ -7,6 +7,8 @@ mod bays;
 #[cfg(test)]
 mod dedupe;
 #[cfg(test)]
+mod docs;
+#[cfg(test)]
 mod faults;
 #[cfg(test)]
 mod outages;
@@ -15,11 +17,12 @@ mod pool;
 #[cfg(test)]
 mod probes;
 #[cfg(test)]
+mod python;
+#[cfg(test)]
 mod secrets;
 #[cfg(test)]
 mod store;
 #[cfg(test)]
-#[expect(unreachable_pub, reason = "shared with the other test binaries")]
 mod support;
 #[cfg(test)]
 mod tenancy;

@@ -8,7 +8,7 @@ use crate::support::worker::Worker;
 use crate::support::{Caller, World, eventually, object};
 
 /// The check of that name in `/readyz`: whether it passed, and the reason if not.
-pub async fn check(worker: &Worker, name: &str) -> (bool, String) {
+pub(crate) async fn check(worker: &Worker, name: &str) -> (bool, String) {
     let (_, body) = worker.probe("/readyz").await;
     let body: Value = serde_json::from_str(&body).expect("readiness is JSON");
     let checks = body["checks"].as_array().expect("checks").iter();
@@ -45,7 +45,7 @@ async fn a_worker_without_its_broker_lives_and_says_why_it_is_not_ready() {
 }
 
 /// The same URL with another host and port.
-pub fn via(url: &str, port: u16) -> String {
+pub(crate) fn via(url: &str, port: u16) -> String {
     let (credentials, rest) = url.split_once('@').expect("a URL with credentials");
     let (_, path) = rest.split_once('/').expect("a URL with a path");
     format!("{credentials}@127.0.0.1:{port}/{path}")

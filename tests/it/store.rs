@@ -1,7 +1,8 @@
 //! The store's conformance suite: the same tests on every database.
 //!
-//! SQLite always runs. PostgreSQL and MySQL run where `CONDUCTOR_TEST_POSTGRES_URL` and `CONDUCTOR_TEST_MYSQL_URL`
-//! name a server; each test makes a database of its own there and drops it afterwards.
+//! SQLite always runs. PostgreSQL and MySQL run where `CONDUCTOR_TEST_POSTGRES_URL` and
+//! `CONDUCTOR_TEST_MYSQL_URL` name a server; each test makes a database of its own there and drops it
+//! afterwards.
 
 pub(crate) mod database;
 
@@ -13,6 +14,16 @@ mod models;
 mod operations;
 mod outbox;
 mod schema;
+
+/// Used where nothing should outlive the process.
+#[tokio::test]
+async fn a_database_in_memory_serves_all_callers() {
+    let store = database::open("sqlite://", &mesos_conductor::store::Vault::generate_key()).await;
+    store.migrate().await.unwrap();
+    let writes = (0..20).map(|number| messages::is_new(&store, if number % 2 == 0 { "even" } else { "odd" }));
+    let new = futures_util::future::join_all(writes).await;
+    assert_eq!(new.into_iter().filter(|new| *new).count(), 2);
+}
 
 macro_rules! on {
     ($name:ident = $backend:ident, $($module:ident: $($test:ident),+;)+) => {

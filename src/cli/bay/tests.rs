@@ -175,7 +175,8 @@ async fn an_answer_that_is_no_bay_is_a_fault_of_the_conductor() {
 async fn a_model_is_created_with_what_the_conductor_filled_in() {
     let conductor = Scripted::new([Ok(json!([{"uuid": "m-9", "obj_what_changed": []}, null]))]);
     let (mut output, results, _) = output(Format::Json, false);
-    let line = "x baymodel create --name m --image i --flavor f --external-network n --label a=b --label c=d=e --public";
+    let line = "x baymodel create --name m --image i --flavor f --external-network n --label a=b --label \
+        c=d=e --public";
     let cli::Command::BayModel(command) = parse(line) else { panic!() };
     command.run_on(&conductor, &context(), &mut output).await.unwrap();
     let args = conductor.args("object_action");

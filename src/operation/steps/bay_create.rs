@@ -18,6 +18,7 @@ static STEPS: &[&dyn Step] =
 
 const STACK: &str = "stack";
 const UNDO_STACK: &str = "undo_stack";
+const UNDO_TRUST: &str = "undo_trust";
 const UNDO_BAY: &str = "undo_bay";
 
 impl Plan for BayCreate {
@@ -46,7 +47,8 @@ impl Plan for BayCreate {
         if scene.progress.failure.is_some() {
             return None;
         }
-        let fault = Fault::Conflict(format!("Bay {} was deleted while it was being created.", scene.bay.uuid));
+        let fault =
+            Fault::Conflict(format!("Bay {} was deleted while it was being created.", scene.bay.uuid));
         if scene.bay.stack_id.is_none() {
             return Some(undo(scene, fault));
         }
@@ -55,7 +57,11 @@ impl Plan for BayCreate {
 }
 
 fn undo(scene: &Scene<'_>, fault: Fault) -> Change {
-    Change::step(UNDO_STACK).progress(Progress { failure: Some(fault), ..scene.progress.clone() })
+    // Before its step there is no stack to look for, and perhaps nobody who could: a token that Keystone refuses opens
+    // Heat no more than a trust, and the service user need not have a role in the project.
+    let before_stack = [Trustee.name(), Trust.name()].contains(&scene.operation.step.as_str());
+    let first = if before_stack { UNDO_TRUST } else { UNDO_STACK };
+    Change::step(first).progress(Progress { failure: Some(fault), ..scene.progress.clone() })
 }
 
 /// Makes the user that the bay's nodes and our later work are allowed to act as. Its password was committed with the
@@ -82,10 +88,15 @@ impl Step for Trustee {
 async fn ensure_trustee(scene: &Scene<'_>) -> Result<String, StepError> {
     let bay = scene.bay;
     let (Some(username), Some(password)) = (&bay.trustee_username, &bay.trustee_password) else {
-        return Err(StepError::Fatal(Fault::Internal("the bay has no trustee's name and password".to_owned())));
+        return Err(StepError::Fatal(Fault::Internal(
+            "the bay has no trustee's name and password".to_owned(),
+        )));
     };
     scene.cloud.ensure_trustee(username, password, scene.budget()).await.map_err(|error| {
-        StepError::from_cloud(&error, |reason| Fault::TrusteeCreateFailed { username: username.clone(), reason })
+        StepError::from_cloud(&error, |reason| Fault::TrusteeCreateFailed {
+            username: username.clone(),
+            reason,
+        })
     })
 }
 
@@ -106,7 +117,11 @@ impl Step for Trust {
         };
         let trust = scene.cloud.ensure_trust(&caller, &trustee, scene.budget()).await.map_err(|error| {
             let trustee_user_id = trustee.user_id.clone();
-            StepError::from_cloud(&error, |reason| Fault::TrustCreateFailed { trustee_user_id, reason })
+            StepError::from_cloud(&error, |reason| match error.is_unauthorized() {
+                // The caller's token opens nothing: that is no fault of the trust's.
+                true => Fault::AuthorizationFailure { client: "keystone".to_owned(), message: reason },
+                false => Fault::TrustCreateFailed { trustee_user_id, reason },
+            })
         })?;
         let mut bay = bay.clone();
         bay.trust_id = Some(trust);
@@ -257,7 +272,7 @@ struct UndoTrust;
 #[async_trait]
 impl Step for UndoTrust {
     fn name(&self) -> &'static str {
-        "undo_trust"
+        UNDO_TRUST
     }
 
     async fn run(&self, scene: &Scene<'_>) -> Result<Change, StepError> {

@@ -80,9 +80,9 @@ pub(super) async fn follow(scene: &Scene<'_>, action: Action) -> Result<Change, 
         return Err(StepError::Fatal(Fault::Internal("the bay has no stack to wait for".to_owned())));
     };
     let credentials = standing(scene)?;
-    metrics::stack_poll();
     let look = |outputs: Outputs| scene.cloud.stack_show(&credentials, id, outputs, scene.budget());
     let Some(seen) = look(Outputs::Skip).await.map_err(waiting)? else { return Ok(gone(bay, action, id)) };
+    metrics::stack_poll();
     match action.judge(&seen.status, has_wanted_nodes(&seen, bay)) {
         Verdict::Wait(status) => {
             let change = Change::again(scene.settings.poll_interval);

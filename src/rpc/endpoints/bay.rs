@@ -25,8 +25,6 @@ mod password;
 /// The extras of every command, off unless given.
 const WAIT: Argument = optional("wait");
 const NOTIFY_QUEUE: Argument = optional("notify_queue");
-/// The size of Magnum's text columns.
-const TEXT_LIMIT: usize = 255;
 
 pub(super) struct Create;
 
@@ -78,43 +76,28 @@ fn no_token() -> Fault {
 async fn find_model(call: &Call<'_>, ident: &str) -> Result<BayModel, CallError> {
     let not_found = || Fault::BayModelNotFound(ident.to_owned());
     let uuid = Uuid::parse_str(ident).map_err(|_| not_found())?;
-    Ok(call.shop.store.model(&call.scope, Visibility::OrPublic, Key::Uuid(uuid)).await?.ok_or_else(not_found)?)
-}
-
-/// Refuses what the database's columns do not hold, before one of them does in its own words.
-fn storable(name: &str, number: Option<i64>) -> Result<(), Fault> {
-    match number {
-        Some(number) if i32::try_from(number).is_err() => {
-            Err(Fault::InvalidParameterValue(format!("{name} is out of range: {number}.")))
-        }
-        _ => Ok(()),
-    }
+    Ok(call
+        .shop
+        .store
+        .model(&call.scope, Visibility::OrPublic, Key::Uuid(uuid))
+        .await?
+        .ok_or_else(not_found)?)
 }
 
 /// The bay as asked for: of the object only what a caller may choose is taken (I7), the owner is the context's (I6).
 fn new_bay(call: &Call<'_>, object: &Object) -> Result<Bay, CallError> {
     let context = &call.request.context;
     let asked = object.text("uuid").and_then(|text| Uuid::parse_str(text).ok());
-    let owner = |of_context: Option<&str>, of_object: Option<&str>| of_context.or(of_object).map(str::to_owned);
+    let owner =
+        |of_context: Option<&str>, of_object: Option<&str>| of_context.or(of_object).map(str::to_owned);
     let timeout = match arguments::integer(call.args(), "bay_create_timeout")? {
         Some(minutes) => Some(minutes),
         None => object.integer("bay_create_timeout"),
     };
     if timeout.is_some_and(|minutes| minutes < 0) {
-        return Err(Fault::InvalidParameterValue("bay_create_timeout must not be negative.".to_owned()).into());
-    }
-    for (name, number) in [
-        ("bay_create_timeout", timeout),
-        ("node_count", object.integer("node_count")),
-        ("master_count", object.integer("master_count")),
-    ] {
-        storable(name, number)?;
-    }
-    for name in ["name", "discovery_url"] {
-        if object.text(name).is_some_and(|text| text.chars().count() > TEXT_LIMIT) {
-            let text = format!("{name} must not be longer than {TEXT_LIMIT} characters.");
-            return Err(Fault::InvalidParameterValue(text).into());
-        }
+        return Err(
+            Fault::InvalidParameterValue("bay_create_timeout must not be negative.".to_owned()).into()
+        );
     }
     Ok(Bay {
         uuid: asked.unwrap_or_else(Uuid::new_v4),
@@ -141,7 +124,9 @@ impl Write for CreateBay {
         // The model may have gone since it was read.
         let model = self.bay.model_id.clone().unwrap_or_default();
         let uuid = Uuid::parse_str(&model).map_err(|_| Fault::BayModelNotFound(model.clone()))?;
-        tx.model(&Scope::All, Visibility::OwnOnly, Key::Uuid(uuid)).await?.ok_or(Fault::BayModelNotFound(model))?;
+        tx.model(&Scope::All, Visibility::OwnOnly, Key::Uuid(uuid))
+            .await?
+            .ok_or(Fault::BayModelNotFound(model))?;
         match tx.insert_bay(&self.bay).await {
             Err(store::Error::Duplicate) => {
                 return Err(Fault::BayAlreadyExists(self.bay.uuid.to_string()).into());
@@ -183,10 +168,11 @@ impl Method for Update {
             .collect();
         if !refused.is_empty() {
             let fields = refused.join(", ");
-            return Err(Fault::InvalidParameterValue(format!("cannot change bay property(ies) {fields}.")).into());
+            return Err(
+                Fault::InvalidParameterValue(format!("cannot change bay property(ies) {fields}.")).into()
+            );
         }
         let node_count = object.integer("node_count").filter(|_| object.is_changed("node_count"));
-        storable("node_count", node_count)?;
         if node_count.is_some_and(|count| count < 1) {
             return Err(Fault::InvalidParameterValue("node_count must be at least 1.".to_owned()).into());
         }
@@ -228,12 +214,8 @@ impl Write for UpdateBay {
             status: bay.status.map(|status| status.as_str().to_owned()),
             status_reason: bay.status_reason.clone(),
         };
-        let changed = Bay {
-            node_count: wanted,
-            status: Some(Status::UpdateInProgress),
-            status_reason: None,
-            ..bay
-        };
+        let changed =
+            Bay { node_count: wanted, status: Some(Status::UpdateInProgress), status_reason: None, ..bay };
         tx.update_bay(&changed).await?;
         self.command.begin(tx, &changed, Some(before)).await
     }
@@ -288,21 +270,20 @@ impl Write for DeleteBay {
         let bay = locate(tx, &self.scope, self.uuid).await?;
         match tx.active_operation(bay.uuid).await? {
             None => {
-                let leaving =
-                    Bay { status: Some(Status::DeleteInProgress), status_reason: None, ..bay };
+                let leaving = Bay { status: Some(Status::DeleteInProgress), status_reason: None, ..bay };
                 tx.update_bay(&leaving).await?;
                 self.command.begin(tx, &leaving, None).await
             }
             // The first delete answers this caller too; one that has answered already has nothing more to say.
             Some(active) if active.kind == Kind::BayDelete => self.join(tx, &active).await,
-            Some(active) => {
-                // A delete that waits for this operation to stop is the first one.
-                if let Some(first) = tx.successor(active.uuid).await? {
-                    return self.join(tx, &first).await;
+            Some(active) => match tx.successor(active.uuid).await? {
+                // An earlier delete waits for this operation to stop: it answers this caller too.
+                Some(earlier) => self.join(tx, &earlier).await,
+                None => {
+                    tx.supersede(active.uuid).await?;
+                    self.command.begin_after(tx, &bay, active.uuid).await
                 }
-                tx.supersede(active.uuid).await?;
-                self.command.begin_after(tx, &bay, active.uuid).await
-            }
+            },
         }
     }
 }
@@ -343,7 +324,9 @@ impl Command {
         let owned = |text: Option<&str>| text.map(str::to_owned);
         let object_version = object.map(|object| object.version().to_string());
         let notify_queue = arguments::text(args, "notify_queue")?.map(str::to_owned);
-        if let Some(queue) = notify_queue.as_deref().filter(|queue| !call.settings.notify_queues.is_match(queue)) {
+        if let Some(queue) =
+            notify_queue.as_deref().filter(|queue| !call.settings.notify_queues.is_match(queue))
+        {
             return Err(Fault::InvalidParameterValue(format!(
                 "notify_queue `{queue}` does not match the configured pattern `{}`.",
                 call.settings.notify_queues
@@ -368,7 +351,12 @@ impl Command {
         })
     }
 
-    async fn operation(&self, tx: &mut Transaction, bay: &Bay, before: Option<Before>) -> Result<Operation, CallError> {
+    async fn operation(
+        &self,
+        tx: &mut Transaction,
+        bay: &Bay,
+        before: Option<Before>,
+    ) -> Result<Operation, CallError> {
         let now_ms = tx.now_ms().await?;
         let progress = Progress {
             initiator: self.initiator.clone(),
@@ -395,7 +383,12 @@ impl Command {
     }
 
     /// Records the operation, and that it has begun.
-    async fn begin(&self, tx: &mut Transaction, bay: &Bay, before: Option<Before>) -> Result<Written, CallError> {
+    async fn begin(
+        &self,
+        tx: &mut Transaction,
+        bay: &Bay,
+        before: Option<Before>,
+    ) -> Result<Written, CallError> {
         let operation = self.operation(tx, bay, before).await?;
         match tx.insert_operation(&operation).await {
             Err(store::Error::Busy { .. }) => {
@@ -413,12 +406,16 @@ impl Command {
         self.accepted(tx, &operation, bay).await
     }
 
-    async fn accepted(&self, tx: &mut Transaction, operation: &Operation, bay: &Bay) -> Result<Written, CallError> {
+    async fn accepted(
+        &self,
+        tx: &mut Transaction,
+        operation: &Operation,
+        bay: &Bay,
+    ) -> Result<Written, CallError> {
         if let Some(key) = &self.key {
             tx.attach_operation(key, operation.uuid).await?;
         }
-        let event =
-            Event { kind: self.kind, outcome: Outcome::Pending, bay, initiator: &self.initiator };
+        let event = Event { kind: self.kind, outcome: Outcome::Pending, bay, initiator: &self.initiator };
         for message in self.shop.notifier.messages(&event, None) {
             tx.enqueue(&message, Some(&self.shop.owner)).await?;
         }

@@ -100,7 +100,9 @@ impl Read<'_> {
     /// The bay with the model it was made from, whoever owns that.
     async fn bay_primitive(&self, bay: &Bay) -> Result<Value, CallError> {
         let model = match bay.model_id.as_deref().and_then(|id| Uuid::parse_str(id).ok()) {
-            Some(uuid) => self.call.shop.store.model(&Scope::All, Visibility::OwnOnly, Key::Uuid(uuid)).await?,
+            Some(uuid) => {
+                self.call.shop.store.model(&Scope::All, Visibility::OwnOnly, Key::Uuid(uuid)).await?
+            }
             None => None,
         };
         Ok(objects::bay_primitive(bay, model.as_ref(), self.version)?)
@@ -172,7 +174,8 @@ fn inner_arguments(args: &Map) -> (Vec<Value>, Map) {
 }
 
 fn several(many: &str, one: &str) -> CallError {
-    Fault::Conflict(format!("Multiple {many} exist with same name. Please use the {one} uuid instead.")).into()
+    Fault::Conflict(format!("Multiple {many} exist with same name. Please use the {one} uuid instead."))
+        .into()
 }
 
 fn sorted(error: store::Error) -> CallError {
@@ -195,7 +198,10 @@ fn page(asked: &Map, object: &'static str) -> Result<Page, CallError> {
         Some(value) => {
             let marker = Object::decode(value)?;
             if marker.name() != object {
-                return Err(Fault::InvalidParameterValue("The marker is an object of another class.".to_owned()).into());
+                return Err(Fault::InvalidParameterValue(
+                    "The marker is an object of another class.".to_owned(),
+                )
+                .into());
             }
             marker.text("uuid").and_then(|text| Uuid::parse_str(text).ok())
         }
@@ -327,7 +333,8 @@ impl Write for DestroyModel {
         let not_found = || Fault::BayModelNotFound(self.ident.clone());
         let uuid = Uuid::parse_str(&self.ident).map_err(|_| not_found())?;
         // Seeing a public model is not owning it.
-        let model = tx.model(&self.scope, Visibility::OwnOnly, Key::Uuid(uuid)).await?.ok_or_else(not_found)?;
+        let model =
+            tx.model(&self.scope, Visibility::OwnOnly, Key::Uuid(uuid)).await?.ok_or_else(not_found)?;
         if tx.model_in_use(uuid).await? {
             return Err(Fault::BayModelReferenced(self.ident.clone()).into());
         }

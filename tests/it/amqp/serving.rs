@@ -1,6 +1,6 @@
 //! When a delivery is acknowledged, how many are in hand, and what pausing and stopping do.
 
-use std::{sync::atomic::Ordering, time::Duration};
+use std::sync::atomic::Ordering;
 
 use mesos_conductor::amqp::{Health, settings::Broker};
 use serde_json::json;
@@ -119,8 +119,7 @@ async fn what_cannot_be_recorded_goes_back_once_and_comes_again_when_it_can_be()
     assert_eq!(inspector.queue(&broker.topic).await, Some((1, 0)));
     let tried = running.script.count("record");
     client.cast("record", args(json!({})), options()).await.unwrap();
-    // The server asks several times whether it may go on before it may.
-    tokio::time::sleep(Duration::from_millis(600)).await;
+    eventually("it asks again and again", async || running.script.asked.load(Ordering::Relaxed) > 3).await;
     assert_eq!((running.script.count("record"), inspector.queue(&broker.topic).await), (tried, Some((2, 0))));
     running.script.down.store(false, Ordering::Relaxed);
     eventually("both are recorded", async || running.script.count("record") == tried + 2).await;

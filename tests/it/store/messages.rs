@@ -11,7 +11,7 @@ use super::database::{Database, next_millisecond};
 use super::operations::{accepted, claimed};
 use super::outbox::reply;
 
-async fn is_new(store: &Store, key: &str) -> bool {
+pub(super) async fn is_new(store: &Store, key: &str) -> bool {
     let mut tx = store.begin().await.unwrap();
     let seen = tx.record_message(key).await.unwrap();
     tx.commit().await.unwrap();

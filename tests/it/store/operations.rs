@@ -5,6 +5,8 @@ use std::time::Duration;
 use mesos_conductor::bay::Status;
 use mesos_conductor::operation::record::{Kind, Lease, Operation, ReplyTo, State};
 use mesos_conductor::store::{Ending, Error, Key, Outcome, Scope, Store, Wake};
+use mesos_conductor_proto::codec::Encoding;
+use mesos_conductor_proto::message::{ReplyAddress, ReplyForm};
 use secrecy::ExposeSecret;
 use tokio::sync::Barrier;
 use uuid::Uuid;
@@ -59,7 +61,13 @@ async fn end(store: &Store, lease: &Lease) -> Option<Uuid> {
 }
 
 fn reply_to(object_version: &str) -> ReplyTo {
-    let address = serde_json::from_value(serde_json::json!({ "queue": "reply_1" })).unwrap();
+    let address = ReplyAddress {
+        queue: "reply_1".into(),
+        msg_id: "id".into(),
+        form: ReplyForm::Double,
+        encoding: Encoding::Json,
+        heartbeat: Some(Duration::from_secs(1)),
+    };
     ReplyTo { address, object_version: Some(object_version.to_owned()), at_end: true }
 }
 

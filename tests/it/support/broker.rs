@@ -5,7 +5,7 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc, Mutex, Once,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -97,8 +97,8 @@ impl Inspector {
     pub(crate) async fn new(broker: &Broker) -> Self {
         let url = env::var("CONDUCTOR_TEST_AMQP_URL").expect("checked before");
         let (_, rest) = url.split_once("://").expect("it is a URL");
+        let (address, _) = rest.split_once('/').unwrap_or((rest, ""));
         assert_eq!(broker.vhost, "/", "the tests use the default virtual host");
-        let (address, _path) = rest.split_once('/').unwrap_or((rest, ""));
         let url = format!("amqp://{address}/%2f");
         let connection = Connection::connect(&url, ConnectionProperties::default()).await;
         Self { connection: connection.expect("the broker takes connections") }
@@ -226,6 +226,8 @@ pub(crate) struct Script {
     pub(crate) gate: Semaphore,
     /// Nothing can be recorded.
     pub(crate) down: AtomicBool,
+    /// How often it was asked whether anything can be.
+    pub(crate) asked: AtomicUsize,
 }
 
 impl Script {
@@ -235,6 +237,7 @@ impl Script {
             seen: Mutex::default(),
             gate: Semaphore::new(0),
             down: AtomicBool::new(false),
+            asked: AtomicUsize::new(0),
         })
     }
 
@@ -316,6 +319,7 @@ impl Handler for Script {
     }
 
     async fn is_ready(&self) -> bool {
+        self.asked.fetch_add(1, Ordering::Relaxed);
         !self.down.load(Ordering::Relaxed)
     }
 }
@@ -372,8 +376,5 @@ pub(crate) fn options() -> CallOptions {
 }
 
 pub(crate) fn args(value: Value) -> mesos_conductor_proto::codec::Map {
-    match value {
-        Value::Object(map) => map,
-        other => panic!("arguments are an object, not {other}"),
-    }
+    value.as_object().expect("arguments are an object").clone()
 }

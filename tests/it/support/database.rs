@@ -6,13 +6,13 @@ use sqlx::{Connection, Executor};
 use uuid::Uuid;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Backend {
+pub(crate) enum Backend {
     Sqlite,
     Postgres,
     MySql,
 }
 
-pub struct Database {
+pub(crate) struct Database {
     backend: Backend,
     url: String,
     /// The server's own database, for creating and dropping this one.
@@ -21,7 +21,7 @@ pub struct Database {
 }
 
 impl Database {
-    pub async fn create(backend: Backend, directory: &Path) -> Self {
+    pub(crate) async fn create(backend: Backend, directory: &Path) -> Self {
         let name = format!("t{}", Uuid::new_v4().simple());
         let (server, url) = match backend {
             Backend::Sqlite => (String::new(), format!("sqlite:///{}/{name}.sqlite", directory.display())),
@@ -33,16 +33,12 @@ impl Database {
         database
     }
 
-    pub fn url(&self) -> &str {
+    pub(crate) fn url(&self) -> &str {
         &self.url
     }
 
-    pub fn backend(&self) -> Backend {
-        self.backend
-    }
-
     /// A column of text, looked at past the program under test.
-    pub async fn texts(&self, sql: &'static str) -> Vec<String> {
+    pub(crate) async fn texts(&self, sql: &'static str) -> Vec<String> {
         match self.backend {
             Backend::Sqlite => {
                 let mut database = sqlx::SqliteConnection::connect(&self.url).await.expect("SQLite opens");
@@ -60,7 +56,7 @@ impl Database {
     }
 
     /// Test data is worth nothing afterwards, but servers of developers live long.
-    pub async fn drop_it(&self) {
+    pub(crate) async fn drop_it(&self) {
         let force = if self.backend == Backend::Postgres { " WITH (FORCE)" } else { "" };
         self.on_server(&format!("DROP DATABASE {}{force}", self.name)).await;
     }

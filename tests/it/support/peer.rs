@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::{World, eventually, map};
 
-pub struct Peer {
+pub(crate) struct Peer {
     _connection: Connection,
     channel: Channel,
     exchange: String,
@@ -24,7 +24,7 @@ pub struct Peer {
 }
 
 impl Peer {
-    pub async fn open(world: &World) -> Self {
+    pub(crate) async fn open(world: &World) -> Self {
         let connection = Connection::connect(&super::amqp_url(), ConnectionProperties::default()).await;
         let connection = connection.expect("the broker takes connections");
         let channel = connection.create_channel().await.expect("the broker opens channels");
@@ -47,7 +47,7 @@ impl Peer {
     }
 
     /// A call as a client makes it, to be answered here.
-    pub fn request(&self, world: &World, method: &str, args: Value) -> Request {
+    pub(crate) fn request(&self, world: &World, method: &str, args: Value) -> Request {
         Request {
             msg_id: Some(Uuid::new_v4().simple().to_string()),
             reply_q: Some(self.queue.clone()),
@@ -57,16 +57,16 @@ impl Peer {
         }
     }
 
-    pub async fn send(&self, request: &Request) {
+    pub(crate) async fn send(&self, request: &Request) {
         self.send_bytes("application/json", &request.encode()).await;
     }
 
-    pub async fn send_bytes(&self, content_type: &str, body: &[u8]) {
+    pub(crate) async fn send_bytes(&self, content_type: &str, body: &[u8]) {
         self.publish(&self.exchange, &self.topic, content_type, body).await;
     }
 
     /// To every worker of the topic.
-    pub async fn fan_out(&self, request: &Request) {
+    pub(crate) async fn fan_out(&self, request: &Request) {
         self.publish(&format!("{}_fanout", self.topic), "", "application/json", &request.encode()).await;
     }
 
@@ -80,19 +80,19 @@ impl Peer {
     }
 
     /// What has come so far.
-    pub fn seen(&self) -> Vec<Vec<u8>> {
+    pub(crate) fn seen(&self) -> Vec<Vec<u8>> {
         self.replies.lock().unwrap().clone()
     }
 
     /// Waits for so many replies.
-    pub async fn replies(&self, count: usize) -> Vec<Vec<u8>> {
+    pub(crate) async fn replies(&self, count: usize) -> Vec<Vec<u8>> {
         let came = eventually(|| async { Some(self.seen()).filter(|seen| seen.len() >= count) }).await;
         came.unwrap_or_else(|| panic!("only {} of {count} replies came", self.seen().len()))
     }
 }
 
 /// The value in a reply, or the class of its failure.
-pub fn outcome(body: &[u8]) -> Result<Value, String> {
+pub(crate) fn outcome(body: &[u8]) -> Result<Value, String> {
     let reply = Reply::decode(Some("application/json"), body).expect("a reply can be read");
     match reply.content {
         ReplyContent::Result { value, .. } => Ok(value),
