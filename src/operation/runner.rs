@@ -312,10 +312,8 @@ impl Drive<'_> {
             Ok(Err(error)) => error,
             Err(_panic) => {
                 metrics::panic_caught();
-                StepError::Fatal(Fault::Internal(format!(
-                    "The step `{}` broke off; see the log.",
-                    step.name()
-                )))
+                let text = format!("The step `{}` broke off; see the log.", step.name());
+                StepError::Fatal(Fault::Internal(text))
             }
         };
         match error {

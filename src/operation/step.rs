@@ -136,7 +136,7 @@ pub enum Next {
 pub enum BayChange {
     Keep,
     Save(Box<Bay>),
-    Remove,
+    Remove(Box<Bay>),
 }
 
 /// The answer to the caller.
@@ -178,8 +178,9 @@ impl Change {
         self
     }
 
-    pub fn remove_bay(mut self) -> Self {
-        self.bay = BayChange::Remove;
+    /// `last` is what the bay was in the end, for the notification of it.
+    pub fn remove(mut self, last: Bay) -> Self {
+        self.bay = BayChange::Remove(Box::new(last));
         self
     }
 

@@ -21,13 +21,12 @@ mod probes;
 #[cfg(test)]
 mod python;
 #[cfg(test)]
-mod secrets;
-#[cfg(test)]
 mod readme;
+#[cfg(test)]
+mod secrets;
 #[cfg(test)]
 mod store;
 #[cfg(test)]
-#[expect(dead_code, reason = "shared with the other test binaries")]
 mod support;
 #[cfg(test)]
 mod tenancy;

@@ -37,9 +37,9 @@ impl Recorder<'_> {
                 tx.update_bay(changed).await?;
                 (**changed).clone()
             }
-            BayChange::Remove => {
+            BayChange::Remove(last) => {
                 tx.delete_bay(operation.bay).await?;
-                bay.clone()
+                (**last).clone()
             }
         };
         let ending = matches!(change.next, Next::End(..));

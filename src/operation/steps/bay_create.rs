@@ -208,10 +208,12 @@ async fn new_stack(scene: &Scene<'_>) -> Result<NewStack, StepError> {
         files: template.files.clone(),
         environment: None,
         parameters,
-        timeout_mins: bay
-            .create_timeout
-            .filter(|minutes| *minutes > 0)
-            .or(scene.settings.default_create_timeout),
+        // In the era of bays 0 says that there is no limit, and nothing asks for the configured one.
+        timeout_mins: match bay.create_timeout {
+            Some(0) => None,
+            Some(minutes) => Some(minutes),
+            None => scene.settings.default_create_timeout,
+        },
         tags: None,
     })
 }
@@ -330,6 +332,7 @@ impl Step for UndoBay {
     async fn run(&self, scene: &Scene<'_>) -> Result<Change, StepError> {
         let fault = scene.progress.failure.clone().unwrap_or_else(|| Fault::Internal("undone".to_owned()));
         let reason = fault.to_string();
-        Ok(Change::failed(reason).remove_bay().reply(Answer::Fault(fault)).event(Outcome::Failure))
+        let last = with_status(scene.bay, Status::CreateFailed, Some(reason.clone()));
+        Ok(Change::failed(reason).remove(last).reply(Answer::Fault(fault)).event(Outcome::Failure))
     }
 }

@@ -192,7 +192,8 @@ impl Step for RemoveBay {
         "bay"
     }
 
-    async fn run(&self, _scene: &Scene<'_>) -> Result<Change, StepError> {
-        Ok(Change::done().remove_bay().reply(Answer::Null).event(Outcome::Success))
+    async fn run(&self, scene: &Scene<'_>) -> Result<Change, StepError> {
+        let last = with_status(scene.bay, Status::DeleteComplete, None);
+        Ok(Change::done().remove(last).reply(Answer::Null).event(Outcome::Success))
     }
 }

@@ -37,10 +37,6 @@ impl Database {
         &self.url
     }
 
-    pub(crate) fn backend(&self) -> Backend {
-        self.backend
-    }
-
     /// A column of text, looked at past the program under test.
     pub(crate) async fn texts(&self, sql: &'static str) -> Vec<String> {
         match self.backend {

@@ -135,9 +135,6 @@ fn log_field(log: &str, message: &str, field: &str) -> Option<String> {
     })
 }
 
-/// Long enough for a lease of the tests' workers to run out.
-pub(crate) const PAST_LEASE: Duration = Duration::from_secs(4);
-
 /// Brings the world's database up to date, as its operator would.
 pub(crate) async fn migrate(world: &World) {
     let config = world.directory.path().join("migrate.toml");
