@@ -25,6 +25,8 @@ mod password;
 /// The extras of every command, off unless given.
 const WAIT: Argument = optional("wait");
 const NOTIFY_QUEUE: Argument = optional("notify_queue");
+/// The size of Magnum's text columns.
+const TEXT_LIMIT: usize = 255;
 
 pub(super) struct Create;
 
@@ -84,6 +86,16 @@ async fn find_model(call: &Call<'_>, ident: &str) -> Result<BayModel, CallError>
         .ok_or_else(not_found)?)
 }
 
+/// Refuses what Magnum's columns do not hold. SQLite would hold it, and Heat would be asked for it.
+fn storable(name: &str, number: Option<i64>) -> Result<(), Fault> {
+    match number {
+        Some(number) if i32::try_from(number).is_err() => {
+            Err(Fault::InvalidParameterValue(format!("{name} is out of range: {number}.")))
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
 /// The bay as asked for: of the object only what a caller may choose is taken (I7), the owner is the context's (I6).
 fn new_bay(call: &Call<'_>, object: &Object) -> Result<Bay, CallError> {
     let context = &call.request.context;
@@ -98,6 +110,19 @@ fn new_bay(call: &Call<'_>, object: &Object) -> Result<Bay, CallError> {
         return Err(
             Fault::InvalidParameterValue("bay_create_timeout must not be negative.".to_owned()).into()
         );
+    }
+    for (name, number) in [
+        ("bay_create_timeout", timeout),
+        ("node_count", object.integer("node_count")),
+        ("master_count", object.integer("master_count")),
+    ] {
+        storable(name, number)?;
+    }
+    for name in ["name", "discovery_url"] {
+        if object.text(name).is_some_and(|text| text.chars().count() > TEXT_LIMIT) {
+            let text = format!("{name} must not be longer than {TEXT_LIMIT} characters.");
+            return Err(Fault::InvalidParameterValue(text).into());
+        }
     }
     Ok(Bay {
         uuid: asked.unwrap_or_else(Uuid::new_v4),
@@ -173,6 +198,7 @@ impl Method for Update {
             );
         }
         let node_count = object.integer("node_count").filter(|_| object.is_changed("node_count"));
+        storable("node_count", node_count)?;
         if node_count.is_some_and(|count| count < 1) {
             return Err(Fault::InvalidParameterValue("node_count must be at least 1.".to_owned()).into());
         }

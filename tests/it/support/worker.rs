@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
-use std::time::Duration;
 
 use tokio::process::{Child, Command};
 use uuid::Uuid;
