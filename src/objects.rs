@@ -92,11 +92,10 @@ fn bay_value(bay: &Bay, key: &str) -> Value {
 
 /// A status that no release with bays knows, as the nearest that they do: an object with it would not be read there.
 fn in_the_era_of_bays(status: Status) -> Status {
-    match status {
-        Status::RollbackInProgress => Status::UpdateInProgress,
-        Status::RollbackFailed | Status::ResumeFailed => Status::UpdateFailed,
-        known => known,
+    if status == Status::RollbackInProgress {
+        return Status::UpdateInProgress;
     }
+    if matches!(status, Status::RollbackFailed | Status::ResumeFailed) { Status::UpdateFailed } else { status }
 }
 
 /// A bay model as the object `BayModel`.

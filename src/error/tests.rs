@@ -22,6 +22,7 @@ struct Row {
 }
 
 /// Every fault, made of the names of its parts, each followed by `mark`.
+#[expect(clippy::too_many_lines, reason = "a table with a row per fault")]
 fn rows(mark: &str) -> Vec<Row> {
     let part = |name: &str| format!("{{{name}}}{mark}");
     let magnum =

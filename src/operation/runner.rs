@@ -33,6 +33,8 @@ pub(crate) use recorder::reply;
 
 /// The longest sleep between two looks for due operations: others of the pool may have let go of some.
 const SWEEP: Duration = Duration::from_secs(1);
+/// How often a step may be begun after its operation's deadline is not looked at before.
+const MOST_ENDS: u32 = 3;
 /// After an operation could not be read: sealed with another key, or written by a newer worker.
 const UNREADABLE_RETRY: Duration = Duration::from_secs(30);
 /// The longest wait between two tries, whatever a service asks for: a deadline must be noticed, and a delete.
@@ -273,7 +275,13 @@ impl Drive<'_> {
             settings: &self.shop.settings,
             held: self.held,
         };
-        let change = self.change(step, steps::plan(operation.kind), &scene).await?;
+        // A step that ends its workers has nobody to report its failure: past the deadline it is not begun again.
+        let change = if step.bounded() && operation.attempts > MOST_ENDS && self.past_deadline(&operation).await? {
+            let text = format!("Gave up: the step `{}` was begun {} times.", step.name(), operation.attempts);
+            steps::plan(operation.kind).failed(&scene, Fault::Internal(text))
+        } else {
+            self.change(step, steps::plan(operation.kind), &scene).await?
+        };
         self.record(operation.clone(), &progress, &bay, change, next).await
     }
 

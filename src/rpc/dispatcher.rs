@@ -96,7 +96,16 @@ impl Dispatcher {
             request_id = request.context.request_id().unwrap_or_default(),
             msg_id = request.msg_id.as_deref().unwrap_or_default(),
         );
-        let disposition = self.request(&request).instrument(span).await?;
+        let disposition = match self.request(&request).instrument(span).await {
+            Ok(disposition) => disposition,
+            Err(error) => {
+                // The database is at fault, not the message: where it still can be said, the attempt does not count.
+                if let Some(hash) = &hash {
+                    self.shop.store.forget_attempt(hash).await.ok();
+                }
+                return Err(error);
+            }
+        };
         if let Some(hash) = &hash {
             self.shop.store.forget_attempt(hash).await?;
         }

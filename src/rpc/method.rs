@@ -63,12 +63,11 @@ pub(crate) enum CallError {
 
 impl From<store::Error> for CallError {
     fn from(error: store::Error) -> Self {
-        match error {
-            store::Error::Unstorable(_) => Self::Fault(Fault::InvalidParameterValue(
-                "A value is too long, or too large, for what Magnum keeps.".to_owned(),
-            )),
-            other => Self::Store(other),
+        if let store::Error::Unstorable(_) = error {
+            let text = "A value is too long, or too large, for what Magnum keeps.";
+            return Self::Fault(Fault::InvalidParameterValue(text.to_owned()));
         }
+        Self::Store(error)
     }
 }
 

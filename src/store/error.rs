@@ -71,10 +71,6 @@ impl Error {
     }
 }
 
-#[expect(
-    clippy::wildcard_enum_match_arm,
-    reason = "sqlx adds variants: those are not the database's answers"
-)]
 impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
         if let sqlx::Error::ColumnDecode { index, .. } = &error {

@@ -41,18 +41,23 @@ impl Step for DeleteStack {
     async fn run(&self, scene: &Scene<'_>) -> Result<Change, StepError> {
         let stack_id = known_stack(scene).await?;
         if let Some(id) = stack_id.as_deref() {
-            for credentials in means(scene) {
-                match scene.cloud.stack_delete(&credentials, id, scene.budget()).await {
-                    Ok(_) => break,
-                    // The trust was deleted behind our back: the next means may still serve.
-                    Err(error) if is_shut_out(&error) => {}
-                    Err(error) => return Err(refused(&error)),
-                }
-            }
+            delete_stack(scene, id).await?;
         }
         let bay = Bay { stack_id, ..with_status(scene.bay, Status::DeleteInProgress, None) };
         Ok(Change::proceed().save(bay).reply(Answer::Null))
     }
+}
+
+async fn delete_stack(scene: &Scene<'_>, id: &str) -> Result<(), StepError> {
+    for credentials in means(scene) {
+        match scene.cloud.stack_delete(&credentials, id, scene.budget()).await {
+            Ok(_) => break,
+            // The trust was deleted behind our back: the next means may still serve.
+            Err(error) if is_shut_out(&error) => {}
+            Err(error) => return Err(refused(&error)),
+        }
+    }
+    Ok(())
 }
 
 /// A stack whose creation answer was lost, and whose undoing failed, is known by its name only.
@@ -98,7 +103,12 @@ impl Step for AwaitGone {
                 let answer = Answer::Fault(Fault::Internal(reason.clone()));
                 Ok(Change::failed(reason).save(bay).reply(answer).event(Outcome::Failure))
             }
-            Ok(_) | Err(_) => Ok(Change::again(scene.settings.poll_interval)),
+            Ok(Status::DeleteInProgress) => Ok(Change::again(scene.settings.poll_interval)),
+            // Heat took the request and lost it, or somebody works on the stack: it is asked again, at its pace.
+            Ok(_) | Err(_) => {
+                delete_stack(scene, id).await?;
+                Ok(Change::again(scene.settings.poll_interval))
+            }
         }
     }
 }
