@@ -52,11 +52,14 @@ package_of() {
     esac
 }
 
-# A server that the caller named, if any.
+# A server that the caller named, if any. One that we started before is not: a shell that evaluated `env` still
+# names it after `down`.
 given_url() {
     local variable
     variable=$(variable_of "$1")
-    printf '%s' "${!variable:-}"
+    if [ "${!variable:-}" != "$(cat "$services_dir/$1/url" 2>/dev/null)" ]; then
+        printf '%s' "${!variable:-}"
+    fi
 }
 
 # What to do where nothing can be installed for the reader.
@@ -106,6 +109,7 @@ install_missing() {
 up() {
     local service
     lock services
+    mkdir -p "$services_dir"
     install_missing "$@"
     for service in "$@"; do
         if [ -n "$(given_url "$service")" ]; then
@@ -122,12 +126,12 @@ up() {
     mv "$services_dir/env.new" "$services_dir/env"
 }
 
-# One `export` for each server that is named or was started by us.
+# One `export` for each server that is named or was started by us and is up.
 print_env() {
     local service url
     for service in rabbitmq postgres mariadb; do
         url=$(given_url "$service")
-        if [ -z "$url" ] && [ -f "$services_dir/$service/url" ]; then
+        if [ -z "$url" ] && service_state "$service" >/dev/null; then
             url=$(cat "$services_dir/$service/url")
         fi
         if [ -n "$url" ]; then
@@ -150,8 +154,8 @@ down() {
         else
             "${service}_down"
         fi
-        rm -f "$services_dir/$service/url"
     done
+    mkdir -p "$services_dir"
     print_env >"$services_dir/env"
 }
 
@@ -164,14 +168,18 @@ clean() {
     done
 }
 
+service_state() {
+    if docker_has "$1"; then
+        echo "up in docker"
+    else
+        "${1}_status"
+    fi
+}
+
 status() {
     local service all=0 state
     for service in "$@"; do
-        if docker_has "$service"; then
-            state="in docker"
-        else
-            state=$("${service}_status") || all=1
-        fi
+        state=$(service_state "$service") || all=1
         say "$service: $state"
     done
     return $all

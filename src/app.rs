@@ -8,7 +8,7 @@ mod store;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -31,9 +31,6 @@ use crate::shutdown::Signals;
 use crate::telemetry::http::{Probes, Pulse};
 use crate::telemetry::{self, metrics};
 
-/// How long what comes before a stack is tried, unless the configuration says otherwise: some times a caller's patience.
-const SETUP_DEADLINE: Duration = Duration::from_secs(300);
-
 /// Runs a worker until a signal stops it.
 pub async fn serve(settings: Settings) -> anyhow::Result<()> {
     let metrics = metrics::install().context("the metrics recorder")?;
@@ -46,6 +43,7 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
     tracing::info!(
         address = %listener.local_addr()?,
         worker = worker.shop.owner,
+        server = worker.name,
         topic = settings.conductor.topic,
         database = worker.shop.store.backend().as_str(),
         "the worker starts"
@@ -62,15 +60,22 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
 /// A worker's parts, wired.
 struct Worker {
     shop: Arc<Workshop>,
+    notifications: Publisher,
     server: Server,
+    /// The name by which a request can be sent to this worker alone.
+    name: String,
     pulse: Pulse,
 }
 
 impl Worker {
     fn assemble(settings: &Settings, store: crate::store::Store) -> anyhow::Result<Self> {
-        let host = host_name(settings);
+        let host = settings.host_name();
         let broker = Arc::new(broker(settings)?);
         let publisher = Publisher::new(Arc::clone(&broker));
+        let notifications = match broker::notifications(settings)? {
+            None => publisher.clone(),
+            Some(own) => Publisher::new(Arc::new(own)),
+        };
         let cloud = cloud::open(settings)?;
         let templates = match &settings.conductor.heat_template_dir {
             None => Templates::embedded(),
@@ -85,9 +90,10 @@ impl Worker {
             settings: step::Settings {
                 poll_interval: settings.conductor.poll_interval,
                 request_timeout: settings.conductor.http_timeout,
-                service_user: cloud::service_user(settings)?.is_some(),
+                service_user: cloud::service_user(settings).is_some(),
                 placement: Placement::default(),
-                default_create_timeout: Some(i64::from(settings.cluster_heat.create_timeout)).filter(|minutes| *minutes > 0),
+                default_create_timeout: Some(i64::from(settings.cluster_heat.create_timeout))
+                    .filter(|minutes| *minutes > 0),
             },
             lease: settings.conductor.operation_lease,
             missing_queue_timeout: broker.missing_queue_timeout,
@@ -96,8 +102,9 @@ impl Worker {
             hint: Arc::new(Notify::new()),
         });
         let dispatcher = Dispatcher::new(Arc::clone(&shop), rpc_settings(settings)?);
+        let name = broker.server.clone();
         let server = Server::new(broker, Arc::new(dispatcher));
-        Ok(Self { shop, server, pulse: Pulse::new(Duration::from_secs(30)) })
+        Ok(Self { shop, notifications, server, name, pulse: Pulse::new(Duration::from_secs(30)) })
     }
 
     fn checks(&self) -> Vec<Arc<dyn telemetry::http::HealthCheck>> {
@@ -123,19 +130,27 @@ impl Worker {
         tasks.spawn(metrics::upkeep(metrics, stop.rest.clone()));
         let housekeeping = Housekeeping { shop: Arc::clone(&self.shop), pulse: self.pulse.clone() };
         tasks.spawn(housekeeping.run(settings.conductor.retention, stop.rest.clone()));
+        tasks.spawn(health::count_broker(self.server.health(), self.server.stats(), stop.rest.clone()));
         let outbox = Outbox {
             store: self.shop.store.clone(),
             publisher: self.shop.publisher.clone(),
+            notifications: self.notifications.clone(),
             owner: self.shop.owner.clone(),
             hint: Arc::clone(&self.shop.outbox_hint),
         };
-        let outbox = tasks.spawn(outbox.run(stop.outbox.clone()));
+        let mut outbox = tasks.spawn(outbox.run(stop.outbox.clone()));
         let permits = usize::from(settings.default.executor_thread_pool_size);
-        let runner = tasks.spawn(Runner::new(Arc::clone(&self.shop), permits).run(stop.runner.clone()));
+        let mut runner = tasks.spawn(Runner::new(Arc::clone(&self.shop), permits).run(stop.runner.clone()));
         let (server, stopping) = (self.server.clone(), stop.server.clone());
-        let server = tasks.spawn(async move { server.run(stopping).await });
+        let mut server = tasks.spawn(async move { server.run(stopping).await });
 
-        signals.wait().await;
+        // A part that ends before it is told to would leave a worker that answers probes and does nothing.
+        tokio::select! {
+            () = signals.wait() => {}
+            ended = &mut server => bail!("the RPC server ended: {ended:?}"),
+            ended = &mut runner => bail!("the runner of operations ended: {ended:?}"),
+            ended = &mut outbox => bail!("the outbox ended: {ended:?}"),
+        }
         tracing::info!("the worker stops: no new requests");
         let drained = tokio::time::timeout(settings.conductor.drain_timeout, async {
             stop.server.cancel();
@@ -150,6 +165,7 @@ impl Worker {
         }
         stop.rest.cancel();
         drop(http.await);
+        self.notifications.close().await;
         self.shop.publisher.close().await;
         self.shop.store.close().await;
         tracing::info!("the worker has stopped");
@@ -205,8 +221,9 @@ fn rpc_settings(settings: &Settings) -> anyhow::Result<rpc::Settings> {
         ping_enabled: settings.default.rpc_ping_enabled,
         notify_queues: regex::Regex::new(pattern).context("[conductor] reply_queue_pattern")?,
         password_symbols: settings.default.password_symbols.clone(),
-        setup_deadline: settings.conductor.operation_deadline.unwrap_or(SETUP_DEADLINE),
+        setup_deadline: settings.conductor.operation_deadline,
         max_attempts: settings.conductor.max_deliveries,
+        max_size: settings.conductor.max_message_size,
     })
 }
 
@@ -215,20 +232,16 @@ fn notifier(settings: &Settings, host: &str) -> Notifier {
     let chosen = settings.oslo_messaging_notifications.driver.iter().find_map(|driver| match driver {
         NotificationDriver::MessagingV2 => Some(Driver::Messagingv2),
         NotificationDriver::Messaging => Some(Driver::Messaging),
-        _ => None,
+        NotificationDriver::Routing
+        | NotificationDriver::Log
+        | NotificationDriver::Test
+        | NotificationDriver::Noop => None,
     });
     Notifier {
         publisher_id: format!("container-infra.{host}"),
         exchange: settings.default.control_exchange.clone(),
         topics: settings.oslo_messaging_notifications.topics.clone(),
         driver: chosen,
+        missing_queue_timeout: settings.oslo_messaging_rabbit.kombu_missing_consumer_retry_timeout,
     }
-}
-
-/// `[DEFAULT] host`, else the machine's name.
-fn host_name(settings: &Settings) -> String {
-    let machine = || std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
-    let name = settings.default.host.clone().or_else(machine).unwrap_or_default();
-    let name = name.trim();
-    if name.is_empty() { "localhost".to_owned() } else { name.to_owned() }
 }

@@ -4,6 +4,7 @@
 //! A [`Client`] has one reply queue and any number of calls on their way. Its requests are confirmed by the
 //! broker, so that a call to a topic that nobody serves fails at once instead of waiting for its timeout.
 
+mod inbox;
 mod listener;
 mod replies;
 

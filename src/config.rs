@@ -20,12 +20,12 @@ mod validate;
 
 pub use effective::Effective;
 pub use faults::{ConfigFaults, Fault, Warning};
-pub use kind::{CertManager, Compression, FailoverStrategy, LogFormat, LoginMethod, NotificationDriver};
+pub use kind::{FailoverStrategy, LogFormat, LoginMethod, NotificationDriver};
 pub use service::ServiceUser;
 pub use settings::{
-    CertificateSettings, CinderClientSettings, ClusterHeatSettings, ConductorSettings, DatabaseSettings,
-    DefaultSettings, DriverSettings, HeatClientSettings, KeystoneAuthSettings, KeystoneAuthtokenSettings,
-    NotificationSettings, RabbitSettings, Settings, TelemetrySettings, TrustSettings, X509Settings,
+    ClusterHeatSettings, ConductorSettings, DatabaseSettings, DefaultSettings, HeatClientSettings,
+    KeystoneAuthSettings, KeystoneAuthtokenSettings, NotificationSettings, RabbitSettings, Settings,
+    TelemetrySettings, TrustSettings,
 };
 pub use show::{default_file, show, show_json};
 pub use sources::Sources;

@@ -81,8 +81,9 @@ impl Fault {
             Self::Conflict(_) => ("Conflict", 409, json!({})),
             Self::InvalidIdentity(identity) => ("InvalidIdentity", 400, json!({ "identity": identity })),
             Self::OperationInProgress(bay) => ("OperationInProgress", 400, json!({ "bay_name": bay })),
-            Self::AuthorizationFailure { client, message } => {
-                ("AuthorizationFailure", 403, json!({ "client": client, "message": message }))
+            // Its `message` is the constructor's first argument, so it must not be among the others too.
+            Self::AuthorizationFailure { client, .. } => {
+                ("AuthorizationFailure", 403, json!({ "client": client }))
             }
             Self::TrusteeCreateFailed { username, .. } => {
                 ("TrusteeCreateFailed", 500, json!({ "username": username }))
@@ -112,17 +113,18 @@ impl Fault {
 
 impl From<ObjectError> for Fault {
     fn from(error: ObjectError) -> Self {
-        match error {
-            ObjectError::IncompatibleVersion { name, requested, supported } => {
-                Self::IncompatibleObjectVersion {
-                    name: name.to_owned(),
-                    requested: requested.to_string(),
-                    supported: supported.to_string(),
-                }
-            }
-            ObjectError::UnknownObject { name } => Self::UnsupportedObject(name),
-            other => Self::InvalidParameterValue(other.to_string()),
+        let text = error.to_string();
+        if let ObjectError::IncompatibleVersion { name, requested, supported } = error {
+            return Self::IncompatibleObjectVersion {
+                name: name.to_owned(),
+                requested: requested.to_string(),
+                supported: supported.to_string(),
+            };
         }
+        if let ObjectError::UnknownObject { name } = error {
+            return Self::UnsupportedObject(name);
+        }
+        Self::InvalidParameterValue(text)
     }
 }
 
@@ -138,7 +140,14 @@ impl From<ParameterError> for Fault {
             ParameterError::Missing(heat_param) => {
                 Self::RequiredParameterNotProvided { heat_param: heat_param.to_owned() }
             }
-            other => Self::InvalidParameterValue(other.to_string()),
+            other @ (ParameterError::EvenMasters(_)
+            | ParameterError::TooFew { .. }
+            | ParameterError::Label { .. }
+            | ParameterError::Cidr(_)
+            | ParameterError::VolumeDriver(_)) => Self::InvalidParameterValue(other.to_string()),
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

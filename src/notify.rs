@@ -1,5 +1,7 @@
 //! Lifecycle notifications: CADF events about bays, as the cluster era of Magnum publishes them.
 
+use std::time::Duration;
+
 use mesos_conductor_proto::codec::{Encoding, Map};
 use mesos_conductor_proto::notification::{Driver, Notification, Priority};
 use serde::{Deserialize, Serialize};
@@ -48,6 +50,8 @@ pub struct Notifier {
     pub topics: Vec<String>,
     /// `None` publishes nothing but what a caller asked for with `notify_queue`.
     pub driver: Option<Driver>,
+    /// How long a vanished queue of a caller's is waited for.
+    pub missing_queue_timeout: Duration,
 }
 
 impl Notifier {
@@ -74,7 +78,8 @@ impl Notifier {
                 routing_key,
                 content_type: Encoding::Json.content_type().to_owned(),
                 bodies: vec![notification.encode(driver)],
-                give_up_after: None,
+                // The topics' queues are made when they are not there; a caller's goes with the caller.
+                give_up_after: exchange.is_empty().then_some(self.missing_queue_timeout),
             }
         };
         let mut messages = Vec::new();
@@ -171,7 +176,8 @@ fn target(bay: &Bay) -> Value {
 }
 
 fn event_time(at: OffsetDateTime) -> String {
-    let format = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:6]+0000");
+    let format =
+        format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:6]+0000");
     at.format(format).expect("a date of this era formats")
 }
 

@@ -21,8 +21,9 @@ pub const BAY_MODEL: &str = "BayModel";
 
 /// The version to answer at: the caller's, or the newest where the caller named none.
 pub fn version_or_latest(name: &str, requested: Option<&str>) -> Result<Version, Fault> {
-    let latest =
-        definition(name).map(|found| found.latest).ok_or_else(|| unsupported(name, requested.unwrap_or("any")))?;
+    let latest = definition(name)
+        .map(|found| found.latest)
+        .ok_or_else(|| unsupported(name, requested.unwrap_or("any")))?;
     let Some(requested) = requested else { return Ok(latest) };
     let version = Version::from_str(requested).map_err(|_| unsupported(name, requested))?;
     // Asking for a version checks that it is served.
@@ -52,7 +53,7 @@ pub fn bay_primitive(bay: &Bay, model: Option<&BayModel>, version: Version) -> R
     Ok(object.to_primitive())
 }
 
-/// Bay 1.5 (Mitaka) embeds BayModel 1.10; nothing older embeds one.
+/// Bay 1.5 (Mitaka) embeds `BayModel` 1.10; nothing older embeds one.
 fn nested_model_version(_bay: Version) -> Version {
     Version::new(1, 10)
 }

@@ -9,3 +9,8 @@ pub mod endpoints;
 mod method;
 
 pub use dispatcher::{Dispatcher, Settings};
+
+/// The names of every method served, in the order in which they are looked for.
+pub fn method_names() -> impl Iterator<Item = &'static str> {
+    endpoints::METHODS.iter().map(|method| method.name())
+}

@@ -58,11 +58,18 @@ pub struct StoreSettings {
     pub max_connections: u32,
     /// How long a caller waits for a free connection, or for SQLite's only writer.
     pub acquire_timeout: Duration,
+    /// After how long a connection is replaced; not in SQLite.
+    pub recycle_after: Duration,
 }
 
 impl StoreSettings {
     pub fn new(url: impl Into<SecretString>) -> Self {
-        Self { url: url.into(), max_connections: 10, acquire_timeout: Duration::from_secs(10) }
+        Self {
+            url: url.into(),
+            max_connections: 10,
+            acquire_timeout: Duration::from_secs(10),
+            recycle_after: Duration::from_secs(3600),
+        }
     }
 }
 

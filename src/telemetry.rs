@@ -28,18 +28,20 @@ pub fn init(format: LogFormat, filter: &str) -> Result<(), Error> {
         LogFormat::Text => fmt::layer().with_writer(io::stderr).with_ansi(false).boxed(),
         LogFormat::Json => json_layer(io::stderr).boxed(),
     };
-    tracing_subscriber::registry()
-        .with(layer.with_filter(filter))
-        .try_init()
-        .map_err(|_| Error::AlreadyInstalled)
+    // A filter of the whole subscriber, not of the layer: a layer's own filter remembers its last answer per thread,
+    // and libraries that ask whether they would be heard, and then say nothing, make it swallow the next line.
+    tracing_subscriber::registry().with(filter).with(layer).try_init().map_err(|_| Error::AlreadyInstalled)
 }
+
+/// lapin logs the bodies of returned messages, which are other people's (I7).
+const QUIET: &str = "lapin::returned_messages=off";
 
 /// The filter that the settings ask for. Libraries that log every frame or statement stay at `warn`.
 pub fn filter(settings: &Settings) -> String {
     match (&settings.telemetry.log_filter, settings.default.debug) {
-        (Some(filter), _) => filter.clone(),
-        (None, true) => "info,mesos_conductor=debug,mesos_conductor_proto=debug".to_owned(),
-        (None, false) => "info,lapin=warn,sqlx=warn,hyper=warn".to_owned(),
+        (Some(filter), _) => format!("{filter},{QUIET}"),
+        (None, true) => format!("info,mesos_conductor=debug,mesos_conductor_proto=debug,{QUIET}"),
+        (None, false) => format!("info,lapin=warn,sqlx=warn,hyper=warn,{QUIET}"),
     }
 }
 

@@ -185,8 +185,22 @@ impl Identity {
         now: OffsetDateTime,
         life: Duration,
     ) -> String {
+        let id = auth::new_token_id();
+        self.accept(&id, user_id, project_id, now, life);
+        id
+    }
+
+    /// Keeps a project-scoped token of that id.
+    pub(crate) fn accept(
+        &mut self,
+        id: &str,
+        user_id: &str,
+        project_id: &str,
+        now: OffsetDateTime,
+        life: Duration,
+    ) {
         let token = Token {
-            id: auth::new_token_id(),
+            id: id.to_owned(),
             audit_id: new_id(),
             user_id: user_id.to_owned(),
             methods: vec!["password".to_owned()],
@@ -194,9 +208,7 @@ impl Identity {
             issued: now,
             expires: now + life,
         };
-        let id = token.id.clone();
-        self.tokens.insert(id.clone(), token);
-        id
+        self.tokens.insert(token.id.clone(), token);
     }
 
     /// Makes every token issued so far invalid, as a restart with new keys does.

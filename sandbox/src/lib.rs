@@ -135,6 +135,13 @@ impl Sandbox {
         world.identity.mint(user.id, project.id, now, lifetime)
     }
 
+    /// Makes a token good that was not issued here, such as one in a recorded message.
+    pub fn accept_token(&self, id: &str, user: KnownUser, project: KnownProject) {
+        let mut world = self.shared.world();
+        let (now, lifetime) = (world.clock.now(), world.config.token_lifetime);
+        world.identity.accept(id, user.id, project.id, now, lifetime);
+    }
+
     /// Makes every token issued so far invalid.
     pub fn revoke_all_tokens(&self) {
         self.shared.world().identity.revoke_all_tokens();

@@ -32,8 +32,8 @@ as_postgres() {
     fi
 }
 
-# Where the data lies: below the target directory, unless that is closed to the user `postgres`
-# (a clone in /root is): then in /var/tmp under a name that belongs to this clone.
+# Where the data lies: below the target directory, unless that is closed to the user `postgres` (a clone in /root
+# is): then in a directory of its own in /var/tmp, remembered in the file `home`.
 postgres_home() {
     local elsewhere
     mkdir -p "$postgres_dir"
@@ -41,8 +41,12 @@ postgres_home() {
         echo "$postgres_dir"
         return 0
     fi
-    elsewhere=/var/tmp/mesos-conductor-postgres-$(printf '%s' "$services_dir" | cksum | cut -d' ' -f1)
-    mkdir -p "$elsewhere"
+    elsewhere=$(cat "$postgres_dir/home" 2>/dev/null || true)
+    if [ ! -d "$elsewhere" ]; then
+        elsewhere=$(mktemp -d /var/tmp/mesos-conductor-postgres.XXXXXX)
+        chmod 755 "$elsewhere"
+        echo "$elsewhere" >"$postgres_dir/home"
+    fi
     echo "$elsewhere"
 }
 

@@ -148,6 +148,8 @@ pub(super) struct Shared {
     stats: Arc<ServerStats>,
     /// Deliveries that were not handed back, since one last was.
     progress: AtomicU64,
+    /// Where to go on in the stream of fanout messages; 0 before the first one.
+    stream_next: AtomicU64,
 }
 
 /// The RPC server. Cheap to clone; every clone is the same server.
@@ -171,6 +173,7 @@ impl Server {
             health: watch::Sender::new(Health::Down(None)),
             stats: Arc::default(),
             progress: AtomicU64::new(0),
+            stream_next: AtomicU64::new(0),
         };
         Self { shared: Arc::new(shared) }
     }
@@ -215,6 +218,12 @@ impl fmt::Debug for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Server").field("health", &*self.shared.health.borrow()).finish_non_exhaustive()
     }
+}
+
+/// Waits until the switch is in this position.
+pub(super) async fn reach(switch: &mut watch::Receiver<bool>, position: bool) {
+    let reached = switch.wait_for(|now| *now == position).await.map(drop);
+    reached.expect("the server owns the switch");
 }
 
 /// Whether a future ended before something more urgent did.
@@ -314,7 +323,7 @@ impl Supervisor {
         }
         tokio::select! {
             () = self.shutdown.cancelled() => Waited::Stopped,
-            _ = paused.wait_for(|paused| !*paused) => Waited::Ready(()),
+            () = reach(&mut paused, false) => Waited::Ready(()),
         }
     }
 

@@ -9,6 +9,7 @@ mod session;
 
 use std::{fmt, sync::Arc, time::Duration};
 
+use lapin::types::MAX_SHORT_STRING_LENGTH;
 use tokio::{
     sync::Mutex,
     time::{Instant, sleep_until, timeout_at},
@@ -135,6 +136,9 @@ impl Publisher {
     /// # Errors
     /// The first one that any of them met. Which of them arrived is not known then.
     pub async fn publish_in_order(&self, messages: &[Message]) -> Result<(), PublishError> {
+        for message in messages {
+            check_names(&message.exchange, &message.routing_key)?;
+        }
         let deadline = Instant::now() + self.inner.broker.confirm_timeout;
         let session = self.session(deadline).await?;
         let lane = Lane::take(&session, deadline).await?;
@@ -157,9 +161,18 @@ impl Publisher {
     /// # Errors
     /// [`PublishError::Unconnected`] when that fails.
     pub async fn declare_notification_queue(&self, exchange: &str, queue: &str) -> Result<(), PublishError> {
+        check_names(exchange, queue)?;
         let deadline = Instant::now() + self.inner.broker.confirm_timeout;
         let session = self.session(deadline).await?;
         session.declare_notification_queue(&self.inner.broker, exchange, queue, deadline).await
+    }
+
+    /// Lets the queue be declared again before the next message: it is not there any more.
+    pub async fn forget_notification_queue(&self, exchange: &str, queue: &str) {
+        let session = self.inner.state.lock().await.session.clone();
+        if let Some(session) = session {
+            session.forget_notification_queue(exchange, queue).await;
+        }
     }
 
     /// Declares the control exchange, unless this connection has done so. Clients do this before they send.
@@ -223,6 +236,14 @@ impl Publisher {
             state.last_error = Some(failure);
         }
     }
+}
+
+/// Names come from the wire too, and AMQP has none longer than 255 bytes: no queue can be called so.
+fn check_names(exchange: &str, routing_key: &str) -> Result<(), PublishError> {
+    if exchange.len() <= MAX_SHORT_STRING_LENGTH && routing_key.len() <= MAX_SHORT_STRING_LENGTH {
+        return Ok(());
+    }
+    Err(PublishError::Unroutable { exchange: exchange.to_owned(), routing_key: routing_key.to_owned() })
 }
 
 impl fmt::Debug for Publisher {

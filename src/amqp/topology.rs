@@ -196,8 +196,9 @@ impl<'a> Declarer<'a> {
                 channel.queue_declare(queue.name.as_str().into(), options, FieldTable::default()).await?;
                 Ok(())
             }
-            // What a classic queue says whose node is down: it cannot be declared before it is deleted.
-            Err(error) if reply_code(&error) == Some(404) => {
+            // What a classic queue says whose node is down: it cannot be declared before it is deleted. A
+            // durable one comes back with its node, and its messages with it; that is waited for.
+            Err(error) if reply_code(&error) == Some(404) && !queue.durable => {
                 tracing::warn!(%error, queue = queue.name, "the queue is stuck on a node that is down; made anew");
                 let channel = self.channel().await?;
                 channel.queue_delete(queue.name.as_str().into(), QueueDeleteOptions::default()).await?;

@@ -141,7 +141,7 @@ mod tests {
         let local = "guest:guest@localhost:5672";
         check("rabbit://", &[local], "/");
         check("rabbit:///", &[local], "/");
-        check("rabbit:////", &[local], "//");
+        check("rabbit:////", &[local], "/");
         check("kombu+memory:///bays", &[local], "bays");
         check("rabbit://:5673", &["guest:guest@localhost:5673"], "/");
         check("amqp://stack:s3@mq", &["stack:s3@mq:5672"], "/");

@@ -7,10 +7,14 @@ use uuid::Uuid;
 use crate::amqp::settings::{Broker, Failover, LoginMethod, QueueFlags, Tls, TransientNames};
 use crate::config::{self, FailoverStrategy, Settings};
 
+/// How long the broker may take to confirm a message.
+const CONFIRM_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(10);
+
 /// What the connections to RabbitMQ are made from.
 pub fn broker(settings: &Settings) -> anyhow::Result<Broker> {
     let rabbit = &settings.oslo_messaging_rabbit;
-    let url = Broker::parse_transport_url(settings.default.transport_url.expose_secret())
+    // The query's options are in the settings already: the configuration lays them over the file's.
+    let url = Broker::parse_transport_url(settings.transport_url().expose_secret())
         .context("[DEFAULT] transport_url")?;
     let prefetch = match rabbit.rabbit_qos_prefetch_count {
         0 => settings.default.executor_thread_pool_size,
@@ -40,10 +44,20 @@ pub fn broker(settings: &Settings) -> anyhow::Result<Broker> {
         server: server_id(),
         queues: queues(settings),
         prefetch,
+        // Shorter than a message in the outbox is one worker's alone, so that no second worker publishes it meanwhile.
+        confirm_timeout: CONFIRM_TIMEOUT,
         missing_queue_timeout: rabbit.kombu_missing_consumer_retry_timeout,
         drain_timeout: settings.conductor.drain_timeout,
         ..Broker::default()
     })
+}
+
+/// The broker of notifications, where they have one of their own.
+pub(super) fn notifications(settings: &Settings) -> anyhow::Result<Option<Broker>> {
+    let Some(url) = &settings.oslo_messaging_notifications.transport_url else { return Ok(None) };
+    let url = Broker::parse_transport_url(url.expose_secret())
+        .context("[oslo_messaging_notifications] transport_url")?;
+    Ok(Some(Broker { hosts: url.hosts, vhost: url.vhost, ..broker(settings)? }))
 }
 
 fn queues(settings: &Settings) -> QueueFlags {
@@ -63,7 +77,7 @@ fn queues(settings: &Settings) -> QueueFlags {
         cancel_on_failover: rabbit.enable_cancel_on_failover,
         queue_names: if rabbit.use_queue_manager {
             TransientNames::Managed {
-                host: rabbit.hostname.clone().unwrap_or_else(|| super::host_name(settings)),
+                host: rabbit.hostname.clone().unwrap_or_else(|| settings.host_name()),
                 process: rabbit.processname.clone(),
             }
         } else {
@@ -95,6 +109,41 @@ fn server_id() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Sources;
+
+    fn broker_of(overrides: &[&str]) -> Broker {
+        let overrides = overrides.iter().map(ToString::to_string).collect();
+        let loaded = config::read(&Sources { overrides, ..Sources::default() }).expect("no faults");
+        broker(&loaded.settings).expect("a broker")
+    }
+
+    #[test]
+    fn options_of_the_transport_url_win_over_those_of_the_section() {
+        let url = "transport_url=rabbit://u:p@mq:5671/v?ssl=true&ssl_ca_file=%2Fetc%2Fca.pem&\
+                   amqp_durable_queues=true&heartbeat_timeout_threshold=7";
+        let section =
+            ["oslo_messaging_rabbit.ssl=false", "oslo_messaging_rabbit.heartbeat_timeout_threshold=99"];
+        let broker = broker_of(&[url, section[0], section[1]]);
+        let ca_file = broker.tls.expect("TLS is on").ca_file;
+        assert_eq!(ca_file, Some("/etc/ca.pem".into()));
+        assert!(broker.queues.durable);
+        assert_eq!(broker.heartbeat, std::time::Duration::from_secs(7));
+        assert_eq!((broker.hosts[0].host.as_str(), broker.vhost.as_str()), ("mq", "v"));
+    }
+
+    #[test]
+    fn amqps_speaks_tls_unless_the_url_itself_says_otherwise() {
+        assert!(broker_of(&["transport_url=amqps://mq/"]).tls.is_some());
+        assert!(broker_of(&["transport_url=amqps://mq/?heartbeat_rate=2"]).tls.is_some());
+        assert!(broker_of(&["transport_url=amqps://mq/?ssl=false"]).tls.is_none());
+        assert!(broker_of(&["transport_url=amqp://mq/"]).tls.is_none());
+    }
+
+    #[test]
+    fn the_single_options_of_liberty_name_the_broker_where_no_url_does() {
+        let broker = broker_of(&["oslo_messaging_rabbit.rabbit_host=old-mq", "rabbit_port=5673"]);
+        assert_eq!((broker.hosts[0].host.as_str(), broker.hosts[0].port), ("old-mq", 5673));
+    }
 
     #[test]
     fn the_server_id_has_magnums_alphabet() {

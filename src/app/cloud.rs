@@ -17,15 +17,19 @@ pub(super) fn open(settings: &Settings) -> anyhow::Result<OpenStack> {
     let auth = &settings.keystone_auth;
     let token = &settings.keystone_authtoken;
     let heat = &settings.heat_client;
+    let service = settings.service_user();
     let cloud = openstack::Settings {
-        auth_url: first(&[&auth.auth_url, &token.auth_url, &token.www_authenticate_uri, &token.identity_uri]),
+        auth_url: service
+            .as_ref()
+            .and_then(|found| found.auth_url.clone())
+            .or_else(|| settings.auth_uri().map(str::to_owned)),
         identity_tls: Tls {
             ca_file: auth.cafile.clone().or_else(|| token.cafile.clone()),
             cert_file: auth.certfile.clone().or_else(|| token.certfile.clone()),
             key_file: auth.keyfile.clone().or_else(|| token.keyfile.clone()),
             insecure: auth.insecure || token.insecure,
         },
-        service: service_user(settings)?,
+        service: service_user(settings),
         trust: trust(settings),
         heat: EndpointSettings {
             region_name: heat.region_name.clone(),
@@ -46,37 +50,25 @@ pub(super) fn open(settings: &Settings) -> anyhow::Result<OpenStack> {
     Ok(OpenStack::new(cloud, Arc::new(Counted))?)
 }
 
-/// The service user, from the newer section, else from the older one in either of its spellings.
-pub(super) fn service_user(settings: &Settings) -> anyhow::Result<Option<PasswordAuth>> {
-    let auth = &settings.keystone_auth;
-    let token = &settings.keystone_authtoken;
-    if let Some(password) = &auth.password {
-        let user = match &auth.user_id {
-            Some(id) => Some(UserRef::Id(id.clone())),
-            None => auth.username.clone().map(|name| UserRef::Name {
-                name,
-                domain: domain(&auth.user_domain_id, &auth.user_domain_name),
-            }),
-        };
-        let user = user.context("[keystone_auth] has a password but neither username nor user_id")?;
-        let project = project(&auth.project_id, &auth.project_name, || {
-            domain(&auth.project_domain_id, &auth.project_domain_name)
-        });
-        return Ok(Some(PasswordAuth { user, password: password.clone(), project }));
-    }
-    let password = token.password.as_ref().or(token.admin_password.as_ref());
-    let name = first(&[&token.username, &token.admin_user]);
-    let (Some(password), Some(name)) = (password, name) else { return Ok(None) };
-    let user = UserRef::Name { name, domain: domain(&token.user_domain_id, &token.user_domain_name) };
-    let project_name = first(&[&token.project_name, &token.admin_tenant_name]);
-    let project = project(&token.project_id, &project_name, || {
-        domain(&token.project_domain_id, &token.project_domain_name)
-    });
-    Ok(Some(PasswordAuth { user, password: password.clone(), project }))
-}
-
-fn first(options: &[&Option<String>]) -> Option<String> {
-    options.iter().find_map(|option| (*option).clone())
+/// The service user in the clients' terms: the validation of the configuration has seen to it that it is complete.
+pub(super) fn service_user(settings: &Settings) -> Option<PasswordAuth> {
+    let found = settings.service_user()?;
+    let user = match (found.user_id, found.username) {
+        (Some(id), _) => UserRef::Id(id),
+        (None, Some(name)) => {
+            UserRef::Name { name, domain: domain(&found.user_domain_id, &found.user_domain_name) }
+        }
+        (None, None) => return None,
+    };
+    let project = match (found.project_id, found.project_name) {
+        (Some(id), _) => Some(ProjectRef::Id(id)),
+        (None, Some(name)) => Some(ProjectRef::Name {
+            name,
+            domain: domain(&found.project_domain_id, &found.project_domain_name),
+        }),
+        (None, None) => None,
+    };
+    Some(PasswordAuth { user, password: found.password?, project })
 }
 
 /// A domain by id, else by name, else Keystone's own default one.
@@ -85,18 +77,6 @@ fn domain(id: &Option<String>, name: &Option<String>) -> DomainRef {
         (Some(id), _) => DomainRef::Id(id.clone()),
         (None, Some(name)) => DomainRef::Name(name.clone()),
         (None, None) => DomainRef::Id("default".to_owned()),
-    }
-}
-
-fn project(
-    id: &Option<String>,
-    name: &Option<String>,
-    domain: impl Fn() -> DomainRef,
-) -> Option<ProjectRef> {
-    match (id, name) {
-        (Some(id), _) => Some(ProjectRef::Id(id.clone())),
-        (None, Some(name)) => Some(ProjectRef::Name { name: name.clone(), domain: domain() }),
-        (None, None) => None,
     }
 }
 

@@ -17,6 +17,7 @@ pub async fn open(settings: &Settings) -> anyhow::Result<Store> {
         url: database.connection.clone(),
         max_connections: database.max_pool_size,
         acquire_timeout: database.pool_timeout,
+        recycle_after: database.connection_recycle_time,
     };
     let store = Store::connect(&store_settings, vault).await.context("[database] connection")?;
     for option in store.ignored_options() {
@@ -35,5 +36,7 @@ pub(super) async fn open_current(settings: &Settings) -> anyhow::Result<Store> {
         store.migrate().await.context("the embedded database's migrations")?;
         return Ok(store);
     }
-    bail!("the database's schema is not this program's: run `mesos-conductor db migrate` with the same configuration")
+    bail!(
+        "the database's schema is not this program's: run `mesos-conductor db migrate` with the same configuration"
+    )
 }

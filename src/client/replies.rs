@@ -3,32 +3,25 @@
 use std::{
     collections::{HashMap, HashSet, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
 };
 
-use futures_util::StreamExt;
-use lapin::{
-    Channel, Consumer,
-    message::Delivery,
-    options::{BasicAckOptions, BasicConsumeOptions, QueueDeleteOptions},
-    types::FieldTable,
-};
 use mesos_conductor_proto::message::{Assembly, Reply, ReplyContent};
 use serde_json::Value;
 use tokio::{
     sync::{oneshot, watch},
-    time::{Instant, sleep, timeout, timeout_at},
+    time::{Instant, timeout_at},
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{CallError, new_id};
-use crate::amqp::{ConnectError, Connector, Declarer, Link, PublishError, Queue, settings::Broker};
+use super::{
+    CallError,
+    inbox::{Inbox, Letter},
+    new_id,
+};
+use crate::amqp::{ConnectError, PublishError, settings::Broker};
 
 /// How many ids of messages are remembered to know repeated ones.
 const REMEMBERED: usize = 4096;
-
-/// How long the broker may take to confirm the delete of the reply queue.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What a client has counted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -73,20 +66,13 @@ struct Waiting {
 impl Desk {
     /// Connects and consumes; the receiver is to be run.
     pub(super) async fn open(broker: &Arc<Broker>) -> Result<(Arc<Self>, Receiver), ConnectError> {
-        let queue = Queue::transient("reply", &broker.queues);
+        let inbox = Inbox::open(Arc::clone(broker), "reply", Vec::new()).await?;
         let desk = Arc::new(Self {
-            queue: queue.name.clone(),
+            queue: inbox.queue().to_owned(),
             listening: watch::Sender::new(true),
             state: Mutex::default(),
         });
-        let mut receiver = Receiver {
-            desk: Arc::clone(&desk),
-            queue,
-            connector: Connector::new(Arc::clone(broker)),
-            session: None,
-        };
-        receiver.connect().await?;
-        Ok((desk, receiver))
+        Ok((Arc::clone(&desk), Receiver { desk, inbox }))
     }
 
     pub(super) fn queue(&self) -> &str {
@@ -110,8 +96,8 @@ impl Desk {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn accept(&self, content_type: Option<&str>, body: &[u8]) {
-        let reply = Reply::decode(content_type, body);
+    fn accept(&self, letter: &Letter) {
+        let reply = Reply::decode(letter.content_type.as_deref(), &letter.body);
         self.state().accept(reply.map_err(|error| {
             tracing::warn!(%error, "a message on the reply queue cannot be read");
         }));
@@ -200,28 +186,13 @@ impl Drop for Call<'_> {
     }
 }
 
-/// Takes replies from the queue, on one connection after the other.
+/// Takes replies from the queue.
 pub(super) struct Receiver {
     desk: Arc<Desk>,
-    queue: Queue,
-    connector: Connector,
-    session: Option<(Link, Channel, Consumer)>,
+    inbox: Inbox,
 }
 
 impl Receiver {
-    async fn connect(&mut self) -> Result<(), ConnectError> {
-        let link = self.connector.round().await?;
-        match consume(&link, &self.queue).await {
-            Ok((channel, consumer)) => {
-                self.session = Some((link, channel, consumer));
-                Ok(())
-            }
-            Err(error) => {
-                Err(ConnectError::Setup { host: link.host().to_owned(), reason: error.to_string() })
-            }
-        }
-    }
-
     pub(super) async fn run(mut self, stop: CancellationToken) {
         loop {
             tokio::select! {
@@ -229,53 +200,55 @@ impl Receiver {
                 () = self.receive() => {}
             }
         }
-        if let Some((link, channel, _)) = self.session.take() {
-            let delete = channel.queue_delete(self.queue.name.as_str().into(), QueueDeleteOptions::default());
-            if !matches!(timeout(ANSWER_TIMEOUT, delete).await, Ok(Ok(_))) {
-                tracing::debug!(queue = self.queue.name, "the reply queue is left to expire");
-            }
-            link.close().await;
-        }
+        self.inbox.close().await;
     }
 
-    /// Receives until the session is lost, then makes a new one.
+    /// Receives until the connection is lost, then consumes anew.
     async fn receive(&mut self) {
-        if let Some((_, _, consumer)) = &mut self.session {
-            while let Some(Ok(delivery)) = consumer.next().await {
-                take(&self.desk, delivery).await;
-            }
+        while let Some(letter) = self.inbox.next().await {
+            self.desk.accept(&letter);
         }
         self.desk.listening.send_replace(false);
-        self.session = None;
-        let mut wait = self.connector.succeeded();
-        loop {
-            sleep(wait).await;
-            match self.connect().await {
-                Ok(()) => break,
-                Err(error) => {
-                    tracing::warn!(%error, "the reply queue is not consumed");
-                    wait = self.connector.failed();
-                }
-            }
-        }
+        self.inbox.reconnect().await;
         self.desk.state().stats.reconnects += 1;
         self.desk.listening.send_replace(true);
     }
 }
 
-async fn consume(link: &Link, queue: &Queue) -> lapin::Result<(Channel, Consumer)> {
-    Declarer::new(link).queue(queue).await?;
-    let channel = link.channel().await?;
-    let name = queue.name.as_str().into();
-    let options = BasicConsumeOptions::default();
-    let consumer = channel.basic_consume(name, "replies".into(), options, FieldTable::default()).await?;
-    Ok((channel, consumer))
-}
+#[cfg(test)]
+mod tests {
+    use mesos_conductor_proto::message::ReplyContent;
 
-async fn take(desk: &Desk, delivery: Delivery) {
-    let content_type = delivery.properties.content_type().as_ref().map(ToString::to_string);
-    desk.accept(content_type.as_deref(), &delivery.data);
-    if !matches!(delivery.acker.ack(BasicAckOptions::default()).await, Ok(true)) {
-        tracing::debug!("the acknowledgement of a reply did not reach the broker");
+    use super::*;
+
+    fn heartbeat(unique_id: &str) -> Result<Reply, ()> {
+        Ok(Reply {
+            msg_id: "call".to_owned(),
+            unique_id: Some(unique_id.to_owned()),
+            content: ReplyContent::Heartbeat,
+        })
+    }
+
+    #[test]
+    fn a_repeated_id_is_known_until_enough_others_came() {
+        let mut state = State::default();
+        state.accept(heartbeat("a"));
+        state.accept(heartbeat("a"));
+        assert_eq!((state.stats.messages, state.stats.duplicates), (2, 1));
+        for n in 0..REMEMBERED {
+            state.accept(heartbeat(&n.to_string()));
+        }
+        assert_eq!((state.known.len(), state.recent.len()), (REMEMBERED, REMEMBERED));
+        state.accept(heartbeat("a"));
+        assert_eq!(state.stats.duplicates, 1);
+    }
+
+    #[test]
+    fn what_matches_no_call_or_no_reply_is_counted() {
+        let mut state = State::default();
+        state.accept(heartbeat("a"));
+        state.accept(Err(()));
+        let stats = ClientStats { messages: 2, unmatched: 1, unreadable: 1, heartbeats: 1, ..state.stats };
+        assert_eq!(state.stats, stats);
     }
 }

@@ -19,6 +19,8 @@ const PYTHON: &str = "it steers a Python library";
 const TEMPLATE: &str = "the template is our own; see [conductor] heat_template_dir";
 const LOGGING: &str = "log lines go to standard error; see [telemetry]";
 const POOL: &str = "the pool has one limit, [database] max_pool_size";
+const LATER: &str = "bays have no certificates in this release";
+const KEYSTONE: &str = "every call to Keystone goes to its configured address";
 const TOKENS: &str = "tokens are checked by magnum-api and by the services";
 
 /// Sections of which no option is used.
@@ -40,6 +42,10 @@ const SECTIONS: &[(&str, &str)] = &[
     ("glance_client", "images are checked by magnum-api"),
     ("nova_client", "Heat calls that service"),
     ("neutron_client", "Heat calls that service"),
+    ("certificates", LATER),
+    ("x509", LATER),
+    ("drivers", "Mesos is the only kind of bay, and its nodes call no OpenStack service"),
+    ("cinder_client", "no volume driver is offered"),
     ("octavia_client", OTHER_ENGINE),
     ("cinder", OTHER_ENGINE),
     ("kubernetes", OTHER_ENGINE),
@@ -72,6 +78,27 @@ const OPTIONS: &[(&str, &[&str], &str)] = &[
     ),
     ("DEFAULT", &["periodic_global_stack_list"], "stacks are listed per project"),
     ("DEFAULT", &["service_down_time"], API),
+    (
+        "DEFAULT",
+        &["periodic_enable", "periodic_interval_max"],
+        "nothing here is done by the clock but looking at stacks; see [conductor] poll_interval",
+    ),
+    ("DEFAULT", &["max_manifest_size"], "nothing is read from a URL that a caller names"),
+    ("trust", &["cluster_user_trust"], "the nodes of a bay hold no trust"),
+    ("trust", &["insecure"], "see [keystone_auth] insecure"),
+    ("trust", &["trustee_keystone_interface", "trustee_keystone_region_name"], KEYSTONE),
+    ("keystone_auth", &["region_name"], KEYSTONE),
+    ("keystone_auth", &["timeout"], "see [conductor] http_timeout"),
+    ("keystone_authtoken", &["region_name"], KEYSTONE),
+    ("heat_client", &["api_version"], "Heat has no other than version 1"),
+    (
+        "oslo_messaging_rabbit",
+        &["direct_mandatory_flag"],
+        "a reply to a queue that is gone is always noticed",
+    ),
+    ("oslo_messaging_rabbit", &["ssl_enforce_hostname_verification"], "the broker's name is always verified"),
+    ("oslo_messaging_rabbit", &["heartbeat_rate"], "heartbeats need no loop that checks them"),
+    ("oslo_messaging_rabbit", &["kombu_compression"], "what this worker sends is not compressed"),
     (
         "DEFAULT",
         &[
@@ -279,12 +306,6 @@ const OPTIONS: &[(&str, &[&str], &str)] = &[
         ],
         "the service user logs in with a password for a project",
     ),
-    (
-        "cinder_client",
-        &["endpoint_type", "api_version", "ca_file", "cert_file", "key_file", "insecure"],
-        "the nodes of a bay call that service",
-    ),
-    ("drivers", &["disabled_drivers", "enabled_definitions"], "Mesos is the only kind of bay"),
     (
         "oslo_messaging_rabbit",
         &[

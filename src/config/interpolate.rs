@@ -9,8 +9,9 @@ pub(crate) enum Problem {
     Circle(String),
 }
 
-/// Replaces every reference by what `lookup` gives for it. `$$` and `\$` stand for a dollar sign, and a dollar
-/// sign that begins no reference stays as it is.
+/// Replaces every reference by what `lookup` gives for it.
+///
+/// `$$` and `\$` stand for a dollar sign, and one that begins no reference stays as it is.
 pub(crate) fn expand(
     text: &str,
     lookup: &mut dyn FnMut(&str) -> Result<String, Problem>,

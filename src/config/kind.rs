@@ -12,10 +12,6 @@ pub(crate) enum Kind {
         min: i64,
         max: i64,
     },
-    Float {
-        min: f64,
-        max: f64,
-    },
     Boolean,
     /// Items parted by commas.
     List,
@@ -53,7 +49,6 @@ impl Kind {
             // Blanks around a password may belong to it: the file formats have already decided that.
             Self::Text => vec![text.to_owned()],
             Self::Integer { .. }
-            | Self::Float { .. }
             | Self::Boolean
             | Self::Multi { .. }
             | Self::Duration { .. }
@@ -73,9 +68,6 @@ impl Kind {
             Self::Integer { min, max } => {
                 item.parse::<i64>().is_ok_and(|number| (*min..=*max).contains(&number))
             }
-            Self::Float { min, max } => {
-                item.parse::<f64>().is_ok_and(|number| (*min..=*max).contains(&number))
-            }
             Self::Boolean => parse_boolean(item).is_some(),
             Self::Multi { choices } => choices.is_empty() || choices.contains(&item),
             Self::Duration { min } => parse_duration(item).is_some_and(|length| length >= *min),
@@ -93,8 +85,6 @@ impl Kind {
             Self::Text => "text".to_owned(),
             Self::Integer { min, max: i64::MAX } => format!("a whole number of at least {min}"),
             Self::Integer { min, max } => format!("a whole number from {min} to {max}"),
-            Self::Float { min, max: f64::MAX } => format!("a number of at least {min}"),
-            Self::Float { min, max } => format!("a number from {min} to {max}"),
             Self::Boolean => "true or false (also yes/no, on/off, 1/0)".to_owned(),
             Self::List => "items parted by commas".to_owned(),
             Self::Multi { choices: [] } => "text, given once per item".to_owned(),
@@ -238,7 +228,10 @@ parsed!(u16, u32, u64, usize, f64, SocketAddr);
 
 /// An enum whose spellings are the choices of an option.
 macro_rules! choices {
-    ($($(#[$about:meta])* $name:ident { $($(#[$variant_about:meta])* $variant:ident = $text:literal),* $(,)? })*) => { $(
+    ($(
+        $(#[$about:meta])*
+        $name:ident { $($(#[$variant_about:meta])* $variant:ident = $text:literal),* $(,)? }
+    )*) => { $(
         $(#[$about])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         pub enum $name { $($(#[$variant_about])* $variant),* }
@@ -265,8 +258,6 @@ choices! {
     /// How log lines are written.
     LogFormat { Text = "text", Json = "json" }
 
-    /// Where certificates and their keys are kept.
-    CertManager { Barbican = "barbican", Local = "local", X509KeyPair = "x509keypair" }
 
     /// How the client proves who it is to the broker.
     LoginMethod {
@@ -279,8 +270,6 @@ choices! {
     /// The order in which the hosts of `transport_url` are tried.
     FailoverStrategy { RoundRobin = "round-robin", Shuffle = "shuffle" }
 
-    /// How a body is compressed on the wire.
-    Compression { Gzip = "gzip", Bzip2 = "bz2" }
 
     /// Where notifications go.
     NotificationDriver {

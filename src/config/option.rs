@@ -69,10 +69,6 @@ pub(crate) const fn integer(default: &'static str, min: i64, max: i64) -> Spec {
     spec(Kind::Integer { min, max }, default)
 }
 
-pub(crate) const fn float(default: &'static str, min: f64, max: f64) -> Spec {
-    spec(Kind::Float { min, max }, default)
-}
-
 pub(crate) const fn duration(default: &'static str) -> Spec {
     spec(Kind::Duration { min: Duration::ZERO }, default)
 }

@@ -6,13 +6,10 @@ mod messaging;
 mod openstack;
 
 pub use self::{
-    bays::{CertificateSettings, ClusterHeatSettings, DriverSettings, X509Settings},
+    bays::ClusterHeatSettings,
     core::{ConductorSettings, DatabaseSettings, DefaultSettings, TelemetrySettings},
     messaging::{NotificationSettings, RabbitSettings},
-    openstack::{
-        CinderClientSettings, HeatClientSettings, KeystoneAuthSettings, KeystoneAuthtokenSettings,
-        TrustSettings,
-    },
+    openstack::{HeatClientSettings, KeystoneAuthSettings, KeystoneAuthtokenSettings, TrustSettings},
 };
 use super::{
     ConfigFaults, Sources, Warning,
@@ -53,11 +50,7 @@ sections! {
     keystone_authtoken: KeystoneAuthtokenSettings,
     trust: TrustSettings,
     heat_client: HeatClientSettings,
-    cinder_client: CinderClientSettings,
     cluster_heat: ClusterHeatSettings,
-    drivers: DriverSettings,
-    certificates: CertificateSettings,
-    x509: X509Settings,
     oslo_messaging_rabbit: RabbitSettings,
     oslo_messaging_notifications: NotificationSettings,
 }
@@ -111,8 +104,8 @@ impl<'a> Reader<'a> {
         Self { effective, faults: Vec::new() }
     }
 
-    /// The value of an option. When what was given is wrong, the fault is noted and the default taken, so that
-    /// the remaining faults are found in the same run.
+    /// The value of an option. When what was given is wrong, the fault is noted and the default taken, so
+    /// that the remaining faults are found in the same run.
     pub(crate) fn take<T: FromItems>(&mut self, section: &'static str, name: &'static str) -> T {
         let entry = self.effective.entry(section, name);
         match typed(entry) {

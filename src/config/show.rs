@@ -124,9 +124,9 @@ pub fn default_file() -> String {
     let mut out = String::from(
         "# The configuration of mesos-conductor, with every option at its default.\n\
          #\n\
-         # Options are called as in magnum.conf; an existing magnum.conf can be passed instead of this file. Each\n\
-         # option can also be set by the environment variable CONDUCTOR__SECTION__OPTION and by the flag\n\
-         # --set section.option=value. Flags win over the environment, and the environment wins over files.\n\
+         # Options are called as in magnum.conf; an existing magnum.conf can be passed in place of this.\n\
+         # Each option can also be set by the environment variable CONDUCTOR__SECTION__OPTION and by the\n\
+         # flag --set section.option=value. Flags win over the environment, and the environment over files.\n\
          # $name and ${section.name} stand for the value of another option; $$ is a dollar sign.\n\
          #\n\
          # This file is made by `mesos-conductor config show --defaults`.\n",
@@ -168,7 +168,7 @@ fn describe(out: &mut String, option: &OptionDef) -> std::fmt::Result {
 
 fn toml_value(kind: &Kind, text: &str) -> String {
     match kind {
-        Kind::Boolean | Kind::Integer { .. } | Kind::Float { .. } | Kind::Port => text.to_owned(),
+        Kind::Boolean | Kind::Integer { .. } | Kind::Port => text.to_owned(),
         Kind::List | Kind::Multi { .. } => {
             let items: Vec<_> = kind.items(text).iter().map(|item| quoted(item)).collect();
             format!("[{}]", items.join(", "))

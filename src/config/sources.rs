@@ -89,7 +89,10 @@ pub(crate) fn gather(sources: &Sources) -> Gathered {
         builder = builder.add_source(layer);
     }
     match builder.build().and_then(|config| config.collect()) {
-        Ok(sections) => gathered.given = flatten(sections),
+        Ok(sections) => {
+            gathered.given = flatten(sections);
+            use_url_options(&mut gathered.given);
+        }
         Err(error) => gathered.faults.push(Fault {
             origin: None,
             option: None,
@@ -359,6 +362,27 @@ fn words(value: Value) -> Option<Words> {
         | ValueKind::Float(_)
         | ValueKind::String(_) => value.into_string().ok().map(Words::Text),
     }
+}
+
+/// Options in the query of `transport_url` win over all others, as in oslo.messaging.
+fn use_url_options(given: &mut HashMap<(String, String), Said>) {
+    let Some(Said { origin, words: Words::Text(url) }) = given.get(&transport_url()).cloned() else { return };
+    let mut say = |name: &str, value: String| {
+        let said = Said { origin: format!("{origin} (in transport_url)"), words: Words::Text(value) };
+        given.insert(("oslo_messaging_rabbit".to_owned(), name.to_owned()), said);
+    };
+    if url.trim().starts_with("amqps://") {
+        say("ssl", "true".to_owned());
+    }
+    let Some((_, query)) = url.split_once('?') else { return };
+    for pair in query.split('&') {
+        let Some((name, value)) = pair.split_once('=') else { continue };
+        say(name, percent_encoding::percent_decode_str(value).decode_utf8_lossy().into_owned());
+    }
+}
+
+fn transport_url() -> (String, String) {
+    ("DEFAULT".to_owned(), "transport_url".to_owned())
 }
 
 /// oslo compares sections without case, and DEFAULT is written in capitals.

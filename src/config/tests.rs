@@ -69,7 +69,6 @@ fn an_existing_magnum_conf_loads_as_it_is() {
     assert_eq!(settings.cluster_heat.create_timeout, 90);
     assert_eq!(settings.heat_client.endpoint_type, "internalURL");
     assert_eq!(settings.trust.roles, ["heat_stack_owner", "member"]);
-    assert!(settings.trust.cluster_user_trust);
     assert_eq!(settings.oslo_messaging_rabbit.kombu_missing_consumer_retry_timeout, Duration::from_secs(45));
     let notifications = &settings.oslo_messaging_notifications;
     assert_eq!(notifications.driver, [NotificationDriver::MessagingV2, NotificationDriver::Log]);
@@ -128,7 +127,8 @@ fn nothing_shown_holds_a_secret() {
 fn what_is_shown_can_be_read_again() {
     let (_files, sources) = one_file(
         "x.conf",
-        "[conductor]\ntopic = t\nhttp_timeout = 1m\n[oslo_messaging_notifications]\ndriver = log\ndriver = noop\n\
+        "[conductor]\ntopic = t\nhttp_timeout = 1m\n[oslo_messaging_notifications]\ndriver = log\ndriver = \
+         noop\n\
          topics = a, b\n",
     );
     let first = show(&load(&sources).unwrap().effective);
@@ -145,16 +145,16 @@ fn later_sources_win() {
     let files = Files::new();
     let conf_d = files.0.path().join("conf.d");
     fs::create_dir(&conf_d).unwrap();
-    fs::write(conf_d.join("20.toml"), "[conductor]\nmax_attempts = 4\n").unwrap();
-    fs::write(conf_d.join("10.conf"), "[conductor]\nmax_attempts = 3\ntopic = d\n").unwrap();
+    fs::write(conf_d.join("20.toml"), "[conductor]\nmax_deliveries = 4\n").unwrap();
+    fs::write(conf_d.join("10.conf"), "[conductor]\nmax_deliveries = 3\ntopic = d\n").unwrap();
     fs::write(conf_d.join("notes.txt"), "not a configuration").unwrap();
     let sources = Sources {
         files: vec![
             files.write(
                 "a.conf",
-                "[conductor]\nmax_attempts = 1\ntopic = a\nretention = 1h\n[DEFAULT]\nhost = a\n",
+                "[conductor]\nmax_deliveries = 1\ntopic = a\nretention = 1h\n[DEFAULT]\nhost = a\n",
             ),
-            files.write("b.toml", "[conductor]\nmax_attempts = 2\n[default]\nhost = \"b\"\n"),
+            files.write("b.toml", "[conductor]\nmax_deliveries = 2\n[default]\nhost = \"b\"\n"),
         ],
         directories: vec![conf_d],
         environment: vec![
@@ -168,7 +168,7 @@ fn later_sources_win() {
     let Loaded { settings, warnings, .. } = load(&sources).unwrap();
     assert_eq!(warnings, []);
     assert_eq!(settings.conductor.retention, Duration::from_secs(3600), "only a.conf says it");
-    assert_eq!(settings.conductor.max_attempts, 4, "the last file of the directory");
+    assert_eq!(settings.conductor.max_deliveries, 4, "the last file of the directory");
     assert_eq!(settings.default.host.as_deref(), Some("e"), "the environment over files");
     assert_eq!(settings.conductor.topic, "f", "a flag over the environment");
     assert!(settings.default.debug, "a flag without a section is one of DEFAULT");
@@ -178,14 +178,17 @@ fn later_sources_win() {
 fn toml_types_and_the_forms_of_ini_mean_the_same() {
     let toml = settings_of(
         "x.toml",
-        "debug = true\n[conductor]\nmax_attempts = 7\nhttp_timeout = \"90s\"\n[trust]\nroles = [\"a,b\", \"c\"]\n\
-         trustee_domain_id = \"d\"\ntrustee_domain_admin_id = \"i\"\ntrustee_domain_admin_password = \"p$$w\"\n\
+        "debug = true\n[conductor]\nmax_deliveries = 7\nhttp_timeout = \"90s\"\n[trust]\nroles = [\"a,b\", \
+         \"c\"]\n\
+         trustee_domain_id = \"d\"\ntrustee_domain_admin_id = \"i\"\ntrustee_domain_admin_password = \
+         \"p$$w\"\n\
          [oslo_messaging_rabbit]\nkombu_reconnect_delay = 0.5\n[oslo_messaging_notifications]\n\
          driver = [\"messagingv2\", \"log\"]\n",
     );
     let ini = settings_of(
         "x.conf",
-        "[default]\ndebug = on\n[Conductor]\nmax_attempts : 7\nhttp_timeout = 1m30s\n[oslo_messaging_rabbit]\n\
+        "[default]\ndebug = on\n[Conductor]\nmax_deliveries : 7\nhttp_timeout = 1m30s\n\
+         [oslo_messaging_rabbit]\n\
          kombu_reconnect_delay = 0.5\n[oslo_messaging_notifications]\ndriver = messagingv2\ndriver = log\n",
     );
     assert_eq!(toml.trust.roles, ["a,b", "c"], "an item of a TOML list is not parted again");
@@ -194,7 +197,7 @@ fn toml_types_and_the_forms_of_ini_mean_the_same() {
         assert!(settings.debug);
     }
     for settings in [&toml.conductor, &ini.conductor] {
-        assert_eq!((settings.max_attempts, settings.http_timeout), (7, Duration::from_secs(90)));
+        assert_eq!((settings.max_deliveries, settings.http_timeout), (7, Duration::from_secs(90)));
     }
     let (toml, ini) = (toml.oslo_messaging_notifications, ini.oslo_messaging_notifications);
     assert_eq!(toml.driver, ini.driver);
@@ -202,11 +205,16 @@ fn toml_types_and_the_forms_of_ini_mean_the_same() {
 
 #[test]
 fn an_empty_value_is_the_default_except_for_lists() {
-    let settings =
-        settings_of("x.conf", "[conductor]\ntopic =\nmax_attempts =\n[x509]\nallowed_key_usage =\n");
+    let settings = settings_of(
+        "x.conf",
+        "[conductor]\ntopic =\nmax_deliveries =\n[oslo_messaging_notifications]\ntopics =\n",
+    );
     assert_eq!(settings.conductor.topic, "magnum-conductor");
-    assert_eq!(settings.conductor.max_attempts, 20);
-    assert!(settings.x509.allowed_key_usage.is_empty(), "an operator who allows nothing means it");
+    assert_eq!(settings.conductor.max_deliveries, 5);
+    assert!(
+        settings.oslo_messaging_notifications.topics.is_empty(),
+        "an operator who allows nothing means it"
+    );
 }
 
 #[test]
@@ -214,12 +222,27 @@ fn references_are_replaced() {
     let settings = settings_of(
         "x.conf",
         "[DEFAULT]\nstate_path = /srv\nmy_host = h1\nhost = ${my_host}.example.org\n[conductor]\n\
-         heat_template_dir = $state_path/templates\nencryption_key_file = ${conductor.heat_template_dir}/key\n",
+         heat_template_dir = $state_path/templates\nencryption_key_file = \
+         ${conductor.heat_template_dir}/key\n",
     );
     assert_eq!(settings.default.host.as_deref(), Some("h1.example.org"));
     assert_eq!(settings.conductor.heat_template_dir, Some(PathBuf::from("/srv/templates")));
     assert_eq!(settings.conductor.encryption_key_file, Some(PathBuf::from("/srv/templates/key")));
     assert_eq!(settings.database.embedded_file(), Some(PathBuf::from("/srv/mesos-conductor.sqlite")));
+}
+
+#[test]
+fn options_in_the_transport_url_win_over_the_file() {
+    let text = "[DEFAULT]\ntransport_url = \
+        rabbit://u:p@h/v?rabbit_quorum_queue=true&ssl_ca_file=%2Fca&bogus=1\n\
+                [oslo_messaging_rabbit]\nrabbit_quorum_queue = false\nheartbeat_timeout_threshold = 7\n";
+    let (_files, sources) = one_file("x.conf", text);
+    let Loaded { settings, warnings, .. } = load(&sources).unwrap();
+    let rabbit = settings.oslo_messaging_rabbit;
+    assert!(rabbit.rabbit_quorum_queue);
+    assert_eq!(rabbit.ssl_ca_file, Some(PathBuf::from("/ca")));
+    assert_eq!(rabbit.heartbeat_timeout_threshold, Duration::from_secs(7));
+    assert!(warnings[0].to_string().contains("x.conf:2 (in transport_url): [oslo_messaging_rabbit] bogus"));
 }
 
 #[test]
@@ -249,29 +272,38 @@ fn every_fault_is_listed_at_once() {
     let expected = [
         "5: neither an option (name = value) nor a [section]; correct the line or put a # before it",
         "6: [DEFAULT] host: $nobody refers to no option; correct the name, or write $$ for a dollar sign",
-        "4: [DEFAULT] transport_url: the value (not shown) is not a URL that starts with one of rabbit, kombu, \
+        "4: [DEFAULT] transport_url: the value (not shown) is not a URL that starts with one of rabbit, \
+         kombu, \
          amqp, amqps; correct it, or remove it to use rabbit://",
-        "2: [DEFAULT] executor_thread_pool_size: \"many\" is not a whole number from 1 to 10000; correct it, or \
+        "2: [DEFAULT] executor_thread_pool_size: \"many\" is not a whole number from 1 to 10000; correct \
+         it, or \
          remove it to use 64",
-        "3: [DEFAULT] debug: \"perhaps\" is not true or false (also yes/no, on/off, 1/0); correct it, or remove \
+        "3: [DEFAULT] debug: \"perhaps\" is not true or false (also yes/no, on/off, 1/0); correct it, or \
+         remove \
          it to use false",
         "8: [conductor] operation_lease: \"1s\" is not a duration of at least 2s, such as 10s, 5m, 1h30m, or \
          plain seconds; correct it, or remove it to use 10s",
-        "9: [conductor] reply_queue_pattern: \"(\" is not a regular expression; correct it, or remove it to use \
+        "9: [conductor] reply_queue_pattern: \"(\" is not a regular expression; correct it, or remove it to \
+         use \
          ^reply_",
-        "13: [telemetry] health_listen: \"localhost\" is not an address and port such as 127.0.0.1:9517; correct \
+        "13: [telemetry] health_listen: \"localhost\" is not an address and port such as 127.0.0.1:9517; \
+         correct \
          it, or remove it to use 127.0.0.1:9517",
         "12: [telemetry] log_format: \"xml\" is not one of text, json; correct it, or remove it to use text",
-        "17: [oslo_messaging_notifications] driver: \"pigeon\" is not one of messaging, messagingv2, routing, \
+        "17: [oslo_messaging_notifications] driver: \"pigeon\" is not one of messaging, messagingv2, \
+         routing, \
          log, test, noop, given once per item; correct it or remove it",
-        "10: [conductor] encryption_key: key 1 is not base64 of 32 bytes; make one with: mesos-conductor config \
+        "10: [conductor] encryption_key: key 1 is not base64 of 32 bytes; make one with: mesos-conductor \
+         config \
          keygen",
         "[keystone_auth] auth_url: is missing, though a service user is named; set it in [keystone_auth]",
         "[keystone_auth] password: is missing, though a service user is named; set it in [keystone_auth]",
         "[keystone_auth] project_name: is missing, though a service user is named; set it in [keystone_auth]",
-        "[keystone_auth] keyfile: is missing, though certfile is given; set both certfile and keyfile, or neither",
+        "[keystone_auth] keyfile: is missing, though certfile is given; set both certfile and keyfile, or \
+         neither",
         "[trust] trustee_domain_admin_id: is missing, though other options of [trust] are given; set \
-         trustee_domain_admin_id or trustee_domain_admin_name; a trustee needs its domain, an administrator and \
+         trustee_domain_admin_id or trustee_domain_admin_name; a trustee needs its domain, an administrator \
+         and \
          a password",
         "[trust] trustee_domain_admin_password: is missing, though other options of [trust] are given; set \
          trustee_domain_admin_password; a trustee needs its domain, an administrator and a password",
@@ -346,9 +378,9 @@ fn files_that_cannot_be_read_are_faults() {
 #[test]
 fn a_wrong_value_of_toml_names_its_line() {
     let (_files, sources) =
-        one_file("x.toml", "# c\n[conductor]\n\nmax_attempts = \"x\"\ntopic = [\"a\", \"b\"]\n");
+        one_file("x.toml", "# c\n[conductor]\n\nmax_deliveries = \"x\"\ntopic = [\"a\", \"b\"]\n");
     let text = load(&sources).unwrap_err().to_string();
-    assert!(text.contains("x.toml:4: [conductor] max_attempts: \"x\" is not a whole number"), "{text}");
+    assert!(text.contains("x.toml:4: [conductor] max_deliveries: \"x\" is not a whole number"), "{text}");
     assert!(text.contains("x.toml:5: [conductor] topic: a list is not text"), "{text}");
 }
 

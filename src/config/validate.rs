@@ -236,9 +236,7 @@ impl Check<'_> {
                 "make it shorter",
             );
         }
-        if let Some(deadline) = conductor.operation_deadline
-            && deadline <= conductor.operation_lease
-        {
+        if conductor.operation_deadline <= conductor.operation_lease {
             self.fault(
                 ("conductor", "operation_deadline"),
                 "is not longer than operation_lease",

@@ -7,7 +7,7 @@ use std::fmt;
 
 /// Where in a step, or beside it, the process is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Phase {
+pub(crate) enum Phase {
     /// The step is about to run.
     Begin,
     /// What the step does to the outside is done, and not yet recorded.
@@ -17,9 +17,7 @@ pub enum Phase {
 }
 
 impl Phase {
-    pub const ALL: &'static [Self] = &[Self::Begin, Self::Effect, Self::Committed];
-
-    pub fn as_str(self) -> &'static str {
+    fn as_str(self) -> &'static str {
         match self {
             Self::Begin => "begin",
             Self::Effect => "effect",

@@ -10,7 +10,12 @@ use crate::operation::record::ReplyTo;
 use crate::telemetry::metrics;
 
 /// Sends heartbeats until told to stop, or until one cannot be sent: a caller that is gone needs none.
-pub(crate) async fn beat(publisher: &Publisher, reply_to: &ReplyTo, taken_over: bool, stop: &CancellationToken) {
+pub(crate) async fn beat(
+    publisher: &Publisher,
+    reply_to: &ReplyTo,
+    taken_over: bool,
+    stop: &CancellationToken,
+) {
     let Some(interval) = reply_to.address.heartbeat else { return };
     let mut wait = if taken_over { Duration::ZERO } else { interval };
     loop {

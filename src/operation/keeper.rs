@@ -37,12 +37,15 @@ impl Held {
     /// How long the lease surely holds, less the time for an answer's way back.
     pub(crate) fn remaining(&self) -> Duration {
         let renewed = *self.renewed.lock().expect("no panic while the lock is held");
-        (renewed + self.length).saturating_duration_since(Instant::now()).saturating_sub(MARGIN.min(self.length / 4))
+        (renewed + self.length)
+            .saturating_duration_since(Instant::now())
+            .saturating_sub(MARGIN.min(self.length / 4))
     }
 
     /// The lease was extended by a request that began then.
     pub(crate) fn renewed_at(&self, began: Instant) {
-        *self.renewed.lock().expect("no panic while the lock is held") = began;
+        let mut renewed = self.renewed.lock().expect("no panic while the lock is held");
+        *renewed = began.max(*renewed);
     }
 }
 
@@ -63,8 +66,14 @@ impl Keeper {
         held
     }
 
-    pub(crate) fn let_go(&self, operation: Uuid) {
-        self.lock().remove(&operation);
+    /// Forgets a lease, and not a newer one that this worker has on the same operation by now.
+    pub(crate) fn let_go(&self, held: &Arc<Held>) -> bool {
+        let mut all = self.lock();
+        let ours = all.get(&held.lease.operation).is_some_and(|kept| Arc::ptr_eq(kept, held));
+        if ours {
+            all.remove(&held.lease.operation);
+        }
+        ours
     }
 
     /// Renews until told to stop. Runs as one task of the worker.
@@ -106,8 +115,9 @@ impl Keeper {
         }
     }
 
-    fn lose(&self, held: &Held) {
-        if !held.lost.is_cancelled() && self.lock().remove(&held.lease.operation).is_some() {
+    /// Gives a lease up for lost; also told by whoever could not write under it.
+    pub(crate) fn lose(&self, held: &Arc<Held>) {
+        if self.let_go(held) {
             tracing::warn!(operation = %held.lease.operation, "the lease is lost; another worker goes on");
             metrics::leases_lost(1);
             held.lost.cancel();

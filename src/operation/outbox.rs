@@ -27,7 +27,10 @@ const SWEEP: Duration = Duration::from_secs(1);
 /// The publisher of committed messages; one task of every worker.
 pub(crate) struct Outbox {
     pub(crate) store: Store,
+    /// Replies go out here.
     pub(crate) publisher: Publisher,
+    /// Notifications may have a broker of their own.
+    pub(crate) notifications: Publisher,
     pub(crate) owner: String,
     pub(crate) hint: Arc<Notify>,
 }
@@ -57,52 +60,99 @@ impl Outbox {
         loop {
             let rows = self.store.claim_outbox(&self.owner, BATCH, HOLD).await?;
             let full = rows.len() >= BATCH as usize;
-            futures_util::future::join_all(rows.into_iter().map(|row| self.send(row))).await;
+            futures_util::future::join_all(lanes(rows).into_iter().map(|lane| self.send(lane))).await;
             if !full {
                 return Ok(());
             }
         }
     }
 
-    async fn send(&self, row: OutboxRow) {
-        let outcome = match self.publish(&row.outgoing).await {
-            Ok(()) => {
-                fault::point(fault::OUTBOX_CONFIRMED);
-                metrics::published(row.outgoing.purpose, PublishOutcome::Confirmed);
+    /// Sends what goes to one queue, in its order: a message that waits makes those behind it wait too.
+    async fn send(&self, rows: Vec<OutboxRow>) {
+        let sent = self.publish(&rows).await;
+        if sent.is_ok() {
+            fault::point(fault::OUTBOX_CONFIRMED);
+        }
+        let settled = rows.iter().map(|row| self.settle(row, sent.as_ref().err()));
+        for outcome in futures_util::future::join_all(settled).await {
+            if let Err(error) = outcome {
+                // The row's hold runs out, and it is sent again: at least once.
+                tracing::warn!(%error, "the outbox row keeps its old state");
+            }
+        }
+    }
+
+    async fn settle(&self, row: &OutboxRow, error: Option<&PublishError>) -> Result<(), crate::store::Error> {
+        let purpose = row.outgoing.purpose;
+        match error {
+            None => {
+                metrics::published(purpose, PublishOutcome::Confirmed);
                 self.store.delete_outbox(row.id).await
             }
-            Err(PublishError::Unroutable { .. }) if self.given_up(&row) => {
-                tracing::warn!(queue = row.outgoing.routing_key, "the reply queue is gone; the reply is dropped");
-                metrics::published(row.outgoing.purpose, PublishOutcome::Dropped);
-                metrics::reply_dropped();
+            Some(PublishError::Unroutable { .. }) if given_up(row) => {
+                tracing::warn!(
+                    queue = row.outgoing.routing_key,
+                    "the caller's queue is gone; the message is dropped"
+                );
+                metrics::published(purpose, PublishOutcome::Dropped);
+                if purpose == Purpose::Reply {
+                    metrics::reply_dropped();
+                }
                 self.store.delete_outbox(row.id).await
             }
-            Err(PublishError::Unroutable { .. }) => {
-                metrics::published(row.outgoing.purpose, PublishOutcome::Unroutable);
+            Some(PublishError::Unroutable { .. }) => {
+                metrics::published(purpose, PublishOutcome::Unroutable);
                 self.store.postpone_outbox(row.id, UNROUTABLE_RETRY).await
             }
-            Err(error) => {
+            Some(error) => {
                 tracing::warn!(%error, to = row.outgoing.routing_key, "a message waits in the outbox");
-                metrics::published(row.outgoing.purpose, outcome_of(&error));
+                metrics::published(purpose, outcome_of(error));
                 self.store.postpone_outbox(row.id, BROKEN_RETRY).await
             }
+        }
+    }
+
+    async fn publish(&self, rows: &[OutboxRow]) -> Result<(), PublishError> {
+        let Some(OutboxRow { outgoing: first, .. }) = rows.first() else { return Ok(()) };
+        let messages: Vec<Message> = rows.iter().flat_map(|row| messages(&row.outgoing)).collect();
+        // A caller's own queue for notifications is on the broker that the call came by.
+        if first.purpose == Purpose::Reply || first.exchange.is_empty() {
+            return self.publisher.publish_in_order(&messages).await;
+        }
+        self.notifications.declare_notification_queue(&first.exchange, &first.routing_key).await?;
+        let sent = self.notifications.publish_in_order(&messages).await;
+        if let Err(PublishError::Unroutable { .. }) = sent {
+            // Somebody deleted the queue: the next try declares it again.
+            self.notifications.forget_notification_queue(&first.exchange, &first.routing_key).await;
+        }
+        sent
+    }
+}
+
+/// The rows by where they go, each in the order of the commits.
+fn lanes(rows: Vec<OutboxRow>) -> Vec<Vec<OutboxRow>> {
+    let mut lanes: Vec<Vec<OutboxRow>> = Vec::new();
+    for row in rows {
+        let way = |row: &OutboxRow| {
+            let Outgoing { purpose, exchange, routing_key, .. } = &row.outgoing;
+            (*purpose, exchange.clone(), routing_key.clone())
         };
-        if let Err(error) = outcome {
-            // The row's hold runs out, and it is sent again: at least once.
-            tracing::warn!(%error, "the outbox row keeps its old state");
+        match lanes.iter_mut().find(|lane| lane.first().is_some_and(|first| way(first) == way(&row))) {
+            Some(lane) => lane.push(row),
+            None => lanes.push(vec![row]),
         }
     }
+    lanes
+}
 
-    fn given_up(&self, row: &OutboxRow) -> bool {
-        row.outgoing.give_up_after.is_some_and(|limit| row.age >= limit)
-    }
+fn given_up(row: &OutboxRow) -> bool {
+    row.outgoing.give_up_after.is_some_and(|limit| row.age >= limit)
+}
 
-    async fn publish(&self, outgoing: &Outgoing) -> Result<(), PublishError> {
-        if outgoing.purpose == Purpose::Notification && !outgoing.exchange.is_empty() {
-            self.publisher.declare_notification_queue(&outgoing.exchange, &outgoing.routing_key).await?;
-        }
-        self.publisher.publish_in_order(&messages(outgoing)).await
-    }
+/// Counts and logs what the broker has confirmed.
+pub(crate) fn published(outgoing: &Outgoing) {
+    metrics::published(outgoing.purpose, PublishOutcome::Confirmed);
+    tracing::debug!(purpose = ?outgoing.purpose, queue = outgoing.routing_key, "published and confirmed");
 }
 
 /// The messages of an outgoing record, in their order.

@@ -20,6 +20,9 @@ pub struct Progress {
     /// Why the operation is being undone.
     #[serde(default)]
     pub failure: Option<Fault>,
+    /// Heat was asked for the stack and the answer is not known: it may still appear.
+    #[serde(default)]
+    pub stack_may_appear: bool,
 }
 
 /// A bay's state before an operation touched it.

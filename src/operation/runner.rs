@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -15,7 +15,7 @@ use crate::amqp::Publisher;
 use crate::bay::Bay;
 use crate::bay::template::Templates;
 use crate::error::Fault;
-use crate::notify::Notifier;
+use crate::notify::{Notifier, Outcome};
 use crate::openstack::Cloud;
 use crate::operation::fault::{self, Phase};
 use crate::operation::heartbeat;
@@ -33,6 +33,10 @@ pub(crate) use recorder::reply;
 
 /// The longest sleep between two looks for due operations: others of the pool may have let go of some.
 const SWEEP: Duration = Duration::from_secs(1);
+/// After an operation could not be read: sealed with another key, or written by a newer worker.
+const UNREADABLE_RETRY: Duration = Duration::from_secs(30);
+/// The longest wait between two tries, whatever a service asks for: a deadline must be noticed, and a delete.
+const LONGEST_RETRY: Duration = Duration::from_secs(60);
 
 /// What running operations needs. Shared by all of a worker's operations.
 pub struct Workshop {
@@ -70,8 +74,11 @@ impl Runner {
     /// Works until told to stop, then hands back what it holds: steps in progress end at their next record.
     pub async fn run(self, stop: CancellationToken) {
         let keeping = CancellationToken::new();
-        self.tasks.spawn(Arc::clone(&self.keeper).run(keeping.clone()));
-        loop {
+        let keepers = TaskTracker::new();
+        keepers.spawn(Arc::clone(&self.keeper).run(keeping.clone()));
+        // With every permit in use there is nothing to look for.
+        while let Some(Ok(free)) = stop.run_until_cancelled(self.permits.acquire()).await {
+            drop(free);
             // Armed before the look, so that a hint during it is not missed.
             let hint = self.shop.hint.notified();
             let pause = match self.claim_due(&stop).await {
@@ -87,10 +94,12 @@ impl Runner {
                 () = tokio::time::sleep(pause) => {}
             }
         }
-        // The keeper goes last: what is still at work needs its leases.
-        keeping.cancel();
         self.tasks.close();
         self.tasks.wait().await;
+        // The keeper goes last: what was still at work needed its leases.
+        keeping.cancel();
+        keepers.close();
+        keepers.wait().await;
     }
 
     /// Claims what is due and says how long nothing more will be.
@@ -99,10 +108,25 @@ impl Runner {
         for uuid in self.shop.store.due_operations(free).await? {
             let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() else { break };
             let began = Instant::now();
-            let claimed = self.shop.store.claim(uuid, &self.shop.owner, self.shop.lease).await?;
-            let Some((operation, lease)) = claimed else { continue };
+            let (operation, lease) = match self
+                .shop
+                .store
+                .claim(uuid, &self.shop.owner, self.shop.lease)
+                .await
+            {
+                Ok(Some(claimed)) => claimed,
+                Ok(None) => continue,
+                // The others must not wait behind one that nobody can read.
+                Err(error) if error.is_unreadable() => {
+                    tracing::error!(%error, operation = %uuid, "an operation cannot be read; it is left for a while");
+                    self.shop.store.postpone(uuid, UNREADABLE_RETRY).await?;
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
             let held = self.keeper.hold(lease, began);
             let (shop, keeper, stop) = (Arc::clone(&self.shop), Arc::clone(&self.keeper), stop.clone());
+            let permits = Arc::clone(&self.permits);
             let span = tracing::info_span!(
                 "operation",
                 operation = %operation.uuid,
@@ -111,14 +135,20 @@ impl Runner {
                 request_id = operation.request_id.as_deref().unwrap_or_default(),
             );
             let work = async move {
-                Drive { shop: &shop, held: &held, stop }.run(operation).await;
-                keeper.let_go(uuid);
-                drop(permit);
+                Drive { shop: &shop, held: &held, keeper: &keeper, permits, stop }
+                    .run(operation, permit)
+                    .await;
+                keeper.let_go(&held);
             };
             self.tasks.spawn(work.instrument(span));
         }
         let now = self.shop.store.now_ms().await?;
-        let due = self.shop.store.next_due_ms().await?.map(|at| Duration::from_millis((at - now).max(0).unsigned_abs()));
+        let due = self
+            .shop
+            .store
+            .next_due_ms()
+            .await?
+            .map(|at| Duration::from_millis((at - now).max(0).unsigned_abs()));
         Ok(due.map_or(SWEEP, |due| due.clamp(Duration::from_millis(10), SWEEP)))
     }
 }
@@ -126,7 +156,9 @@ impl Runner {
 /// One worker driving one operation, as long as it holds its lease.
 struct Drive<'a> {
     shop: &'a Workshop,
-    held: &'a Held,
+    held: &'a Arc<Held>,
+    keeper: &'a Keeper,
+    permits: Arc<Semaphore>,
     stop: CancellationToken,
 }
 
@@ -143,13 +175,13 @@ enum Round {
 }
 
 impl Drive<'_> {
-    async fn run(&self, operation: Operation) {
+    async fn run(&self, operation: Operation, permit: OwnedSemaphorePermit) {
         let taken_over = self.held.lease.fence > 1;
         let answered = CancellationToken::new();
         let reply_to = operation.reply_to.clone();
         let steps = async {
             let outcome = tokio::select! {
-                outcome = self.rounds(operation, &answered) => outcome,
+                outcome = self.rounds(operation, permit, &answered) => outcome,
                 // Nothing more may be written or asked for: another worker may be at it already.
                 () = self.held.lost.cancelled() => Ok(()),
             };
@@ -164,13 +196,19 @@ impl Drive<'_> {
         let (outcome, ()) = tokio::join!(steps, beats);
         match outcome {
             Ok(()) => {}
-            Err(store::Error::LeaseLost { .. }) => tracing::warn!("another worker has this operation now"),
+            Err(store::Error::LeaseLost { .. }) => self.keeper.lose(self.held),
             // Whatever was not recorded is found again when the lease has run out.
             Err(error) => tracing::warn!(%error, "the operation is left until its lease ends"),
         }
     }
 
-    async fn rounds(&self, mut operation: Operation, answered: &CancellationToken) -> Result<(), store::Error> {
+    async fn rounds(
+        &self,
+        mut operation: Operation,
+        mut permit: OwnedSemaphorePermit,
+        answered: &CancellationToken,
+    ) -> Result<(), store::Error> {
+        let (kind, created_ms) = (operation.kind, operation.created_ms);
         loop {
             if self.stop.is_cancelled() {
                 return self.shop.store.release(&self.held.lease).await;
@@ -178,22 +216,30 @@ impl Drive<'_> {
             match self.round(operation).await? {
                 Round::Left => return Ok(()),
                 Round::Over(ending, reason) => {
+                    self.count_end(kind, created_ms).await;
                     tracing::info!(?ending, reason, "the operation is over");
                     self.shop.hint.notify_one();
                     return Ok(());
                 }
                 Round::On(next) => operation = *next,
                 Round::Later(next, after) => {
-                    tokio::select! {
-                        () = tokio::time::sleep(after) => {}
-                        () = self.stop.cancelled() => {}
-                    }
+                    // Whoever waits lets others work (I9).
+                    drop(permit);
+                    self.stop.run_until_cancelled(tokio::time::sleep(after)).await;
+                    permit = Arc::clone(&self.permits).acquire_owned().await.expect("it is never closed");
                     operation = *next;
                 }
             }
             if operation.reply_to.is_none() {
                 answered.cancel();
             }
+        }
+    }
+
+    async fn count_end(&self, kind: Kind, created_ms: i64) {
+        if let Ok(now_ms) = self.shop.store.now_ms().await {
+            let took = u64::try_from(now_ms - created_ms).unwrap_or_default();
+            metrics::operation_ended(kind, Duration::from_millis(took));
         }
     }
 
@@ -241,7 +287,12 @@ impl Drive<'_> {
         Ok(())
     }
 
-    async fn change(&self, step: &dyn Step, plan: &dyn Plan, scene: &Scene<'_>) -> Result<Change, store::Error> {
+    async fn change(
+        &self,
+        step: &dyn Step,
+        plan: &dyn Plan,
+        scene: &Scene<'_>,
+    ) -> Result<Change, store::Error> {
         let operation = scene.operation;
         let label = |phase: Phase| format!("{}/{}/{phase}", operation.kind.as_str(), step.name());
         if operation.superseded
@@ -260,7 +311,11 @@ impl Drive<'_> {
             }
             Ok(Err(error)) => error,
             Err(_panic) => {
-                StepError::Fatal(Fault::Internal(format!("The step `{}` broke off; see the log.", step.name())))
+                metrics::panic_caught();
+                StepError::Fatal(Fault::Internal(format!(
+                    "The step `{}` broke off; see the log.",
+                    step.name()
+                )))
             }
         };
         match error {
@@ -276,8 +331,17 @@ impl Drive<'_> {
                     tracing::warn!(step = step.name(), reason, "the step is given up at its deadline");
                     return Ok(plan.failed(scene, Fault::Internal(format!("Gave up: {reason}"))));
                 }
-                let after = after.unwrap_or_else(|| backoff(operation.attempts));
-                tracing::info!(step = step.name(), reason, retry_ms = after.as_millis(), "the step is tried again");
+                let least = if step.bounded() { Duration::ZERO } else { self.shop.settings.poll_interval };
+                // What is waited for without an end is not asked for more often when nobody answers.
+                let after = after
+                    .unwrap_or_else(|| backoff(operation.attempts))
+                    .clamp(least, LONGEST_RETRY.max(least));
+                tracing::info!(
+                    step = step.name(),
+                    reason,
+                    retry_ms = after.as_millis(),
+                    "the step is tried again"
+                );
                 Ok(Change::again(after))
             }
         }
@@ -298,8 +362,9 @@ impl Drive<'_> {
     ) -> Result<Round, store::Error> {
         let label = format!("{}/{}/{}", operation.kind.as_str(), operation.step, Phase::Committed);
         let began = Instant::now();
-        let round =
-            recorder::Recorder { shop: self.shop, held: self.held }.record(operation, progress, bay, change, next).await?;
+        let round = recorder::Recorder { shop: self.shop, held: self.held }
+            .record(operation, progress, bay, change, next)
+            .await?;
         self.held.renewed_at(began);
         fault::point(label);
         Ok(round)
@@ -321,10 +386,10 @@ impl Drive<'_> {
     ) -> Result<Round, store::Error> {
         let bay = Bay { uuid: operation.bay, ..Bay::default() };
         let change = match operation.kind {
-            Kind::BayDelete => Change::done().reply(Answer::Null),
+            Kind::BayDelete => Change::done().reply(Answer::Null).event(Outcome::Success),
             Kind::BayCreate | Kind::BayUpdate => {
                 let fault = Fault::BayNotFound(operation.bay.to_string());
-                Change::failed(fault.to_string()).reply(Answer::Fault(fault))
+                Change::failed(fault.to_string()).reply(Answer::Fault(fault)).event(Outcome::Failure)
             }
         };
         self.record(operation, progress, &bay, change, next).await

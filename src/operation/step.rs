@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::bay::{Bay, Status};
 use crate::bay::parameters::Placement;
 use crate::bay::template::Templates;
+use crate::bay::{Bay, Status};
 use crate::error::Fault;
 use crate::notify::Outcome;
 use crate::openstack::{Cloud, Credentials, Trustee};

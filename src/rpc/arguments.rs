@@ -40,7 +40,9 @@ pub(crate) fn check(method: &str, takes: &[Argument], args: &Map) -> Result<(), 
         many => ("s", format!("{}, and {last}", many.join(", "))),
     };
     let count = missing.len();
-    Err(Fault::WrongArguments(format!("{method}() missing {count} required positional argument{plural}: {names}")))
+    Err(Fault::WrongArguments(format!(
+        "{method}() missing {count} required positional argument{plural}: {names}"
+    )))
 }
 
 /// Positional and keyword arguments of an object's method, by name.
@@ -66,7 +68,9 @@ pub(crate) fn bind(
             )));
         }
         if bound.insert(name.clone(), value.clone()).is_some() {
-            return Err(Fault::WrongArguments(format!("{method}() got multiple values for argument '{name}'")));
+            return Err(Fault::WrongArguments(format!(
+                "{method}() got multiple values for argument '{name}'"
+            )));
         }
     }
     Ok(bound)
@@ -139,7 +143,10 @@ mod tests {
     fn wrong_names_are_refused_in_pythons_words() {
         let takes = [required("bay"), required("timeout"), optional("wait")];
         let said = |args: Value| check("bay_create", &takes, &map(args)).unwrap_err().to_string();
-        assert_eq!(said(json!({"bay": 1, "timeout": 2, "x": 3})), "bay_create() got an unexpected keyword argument 'x'");
+        assert_eq!(
+            said(json!({"bay": 1, "timeout": 2, "x": 3})),
+            "bay_create() got an unexpected keyword argument 'x'"
+        );
         assert_eq!(said(json!({"bay": 1})), "bay_create() missing 1 required positional argument: 'timeout'");
         assert_eq!(
             said(json!({})),

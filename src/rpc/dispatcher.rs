@@ -15,11 +15,11 @@ use tracing::Instrument;
 use crate::amqp::{Delivery, Disposition, Handler};
 use crate::error::Fault;
 use crate::operation::fault;
-use crate::operation::outbox::messages;
+use crate::operation::outbox::{messages, published};
 use crate::operation::record::ReplyTo;
 use crate::operation::runner::{Workshop, reply};
-use crate::rpc::endpoints::METHODS;
 use crate::rpc::arguments;
+use crate::rpc::endpoints::METHODS;
 use crate::rpc::method::{self, Action, Call, CallError, Method, Write, Written};
 use crate::store;
 use crate::telemetry::metrics::{self, Outcome, Reject};
@@ -40,6 +40,8 @@ pub struct Settings {
     pub setup_deadline: Duration,
     /// After how many redeliveries a message is set aside.
     pub max_attempts: u32,
+    /// The largest body that is read.
+    pub max_size: usize,
 }
 
 /// The handler of every delivery.
@@ -62,6 +64,14 @@ impl Dispatcher {
     }
 
     async fn deliver(&self, delivery: &Delivery) -> Result<Disposition, store::Error> {
+        if delivery.body.len() > self.settings.max_size {
+            tracing::warn!(
+                bytes = delivery.body.len(),
+                "a message over [conductor] max_message_size is rejected"
+            );
+            metrics::reject(Reject::TooLarge);
+            return Ok(Disposition::Reject);
+        }
         let hash = delivery.redelivered.then(|| body_hash(&delivery.body));
         if let Some(hash) = &hash {
             metrics::redelivery();
@@ -121,37 +131,46 @@ impl Dispatcher {
         match method.run(&call).await {
             Ok(Action::Answer(value)) => Ok(Served::Answered(value)),
             Ok(Action::Write(write)) => self.write(request, &*write).await,
-            Err(CallError::Fault(fault)) if method.writes() => {
-                self.record(request, None, Some(Err(fault.to_failure()))).await?;
-                tracing::info!(%fault, "the request is refused");
-                Ok(Served::Recorded)
-            }
+            Err(CallError::Fault(fault)) if method.writes() => self.refuse(request, &fault).await,
             Err(error) => Err(error),
         }
     }
 
     async fn write(&self, request: &Request, write: &dyn Write) -> Result<Served, CallError> {
+        match self.persist(request, Some(write), None).await {
+            Err(CallError::Fault(fault)) => return self.refuse(request, &fault).await,
+            other => other?,
+        }
+        fault::point(fault::REQUEST_COMMITTED);
+        self.shop.hint.notify_one();
+        Ok(Served::Recorded)
+    }
+
+    /// A refused command is recorded too, so that its repeat is refused alike.
+    async fn refuse(&self, request: &Request, fault: &Fault) -> Result<Served, CallError> {
+        tracing::info!(%fault, "the request is refused");
+        self.persist(request, None, Some(&Err(fault.to_failure()))).await?;
+        Ok(Served::Recorded)
+    }
+
+    /// Records again what gave way to another transaction.
+    async fn persist(
+        &self,
+        request: &Request,
+        write: Option<&dyn Write>,
+        known: Option<&Result<Value, Failure>>,
+    ) -> Result<(), CallError> {
         let mut attempt = 1;
         loop {
-            match self.record(request, Some(write), None).await {
-                Ok(()) => break,
+            match self.record(request, write, known).await {
                 Err(CallError::Store(error)) if error.is_retryable() && attempt < WRITE_ATTEMPTS => {
                     tracing::debug!(%error, attempt, "the transaction is tried again");
                     tokio::time::sleep(Duration::from_millis(rand::random_range(5..=20) << attempt)).await;
                     attempt += 1;
                 }
-                Err(CallError::Fault(fault)) => {
-                    tracing::info!(%fault, "the request is refused");
-                    self.record(request, None, Some(Err(fault.to_failure()))).await?;
-                    break;
-                }
-                Err(error) => return Err(error),
+                outcome => return outcome,
             }
         }
-        fault::point(fault::REQUEST_COMMITTED);
-        self.shop.outbox_hint.notify_one();
-        self.shop.hint.notify_one();
-        Ok(Served::Recorded)
     }
 
     /// One transaction: the message's key, what `write` changes, and the reply if it is known.
@@ -159,7 +178,7 @@ impl Dispatcher {
         &self,
         request: &Request,
         write: Option<&dyn Write>,
-        known: Option<Result<Value, Failure>>,
+        known: Option<&Result<Value, Failure>>,
     ) -> Result<(), CallError> {
         let mut tx = self.shop.store.begin().await?;
         let key = request.dedupe_key();
@@ -177,7 +196,7 @@ impl Dispatcher {
             return Ok(());
         }
         let outcome = match write {
-            None => known,
+            None => known.cloned(),
             Some(write) => match write.apply(&mut tx).await? {
                 Written::Answer(value) => Some(Ok(value)),
                 Written::Operation => None,
@@ -198,15 +217,22 @@ impl Dispatcher {
 
     /// Publishes an answer that needs no record. Where the broker does not take it at once, the outbox keeps it, so
     /// that no permit waits for a queue that has gone.
-    async fn answer(&self, request: &Request, outcome: Result<Value, Failure>) -> Result<Disposition, store::Error> {
+    async fn answer(
+        &self,
+        request: &Request,
+        outcome: Result<Value, Failure>,
+    ) -> Result<Disposition, store::Error> {
         let Some(address) = request.reply_address() else { return Ok(Disposition::Ack) };
         let to = ReplyTo { address, object_version: None, at_end: false };
         let reply = reply(&to, &outcome, self.shop.missing_queue_timeout);
-        if let Err(error) = self.shop.publisher.publish_in_order(&messages(&reply)).await {
-            tracing::info!(%error, queue = reply.routing_key, "the reply waits in the outbox");
-            let mut tx = self.shop.store.begin().await?;
-            tx.enqueue(&reply, None).await?;
-            tx.commit().await?;
+        match self.shop.publisher.publish_in_order(&messages(&reply)).await {
+            Ok(()) => published(&reply),
+            Err(error) => {
+                tracing::info!(%error, queue = reply.routing_key, "the reply waits in the outbox");
+                let mut tx = self.shop.store.begin().await?;
+                tx.enqueue(&reply, None).await?;
+                tx.commit().await?;
+            }
         }
         Ok(Disposition::Ack)
     }
@@ -223,11 +249,7 @@ fn find(request: &Request) -> Result<&'static dyn Method, Fault> {
 }
 
 fn body_hash(body: &[u8]) -> String {
-    use std::fmt::Write as _;
-    Sha256::digest(body).iter().fold(String::with_capacity(64), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    Sha256::digest(body).iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }
 
 #[async_trait]

@@ -58,7 +58,18 @@ pub(crate) enum CallError {
     #[error(transparent)]
     Fault(#[from] Fault),
     #[error(transparent)]
-    Store(#[from] store::Error),
+    Store(store::Error),
+}
+
+impl From<store::Error> for CallError {
+    fn from(error: store::Error) -> Self {
+        match error {
+            store::Error::Unstorable(_) => Self::Fault(Fault::InvalidParameterValue(
+                "A value is too long, or too large, for what Magnum keeps.".to_owned(),
+            )),
+            other => Self::Store(other),
+        }
+    }
 }
 
 impl From<mesos_conductor_proto::object::ObjectError> for CallError {

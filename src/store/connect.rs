@@ -59,6 +59,7 @@ async fn postgres(options: PgConnectOptions, settings: &StoreSettings) -> Result
     let pool = PgPoolOptions::new()
         .max_connections(settings.max_connections)
         .acquire_timeout(settings.acquire_timeout)
+        .max_lifetime(settings.recycle_after)
         .after_connect(|connection, _| {
             Box::pin(async { connection.execute(POSTGRES_SESSION).await.map(drop) })
         });
@@ -70,6 +71,7 @@ async fn mysql(options: MySqlConnectOptions, settings: &StoreSettings) -> Result
     let pool = MySqlPoolOptions::new()
         .max_connections(settings.max_connections)
         .acquire_timeout(settings.acquire_timeout)
+        .max_lifetime(settings.recycle_after)
         .idle_timeout(IDLE)
         .after_connect(|connection, _| Box::pin(mysql_session(connection)));
     Ok(Pool::MySql(pool.connect_lazy_with(options)))

@@ -61,11 +61,20 @@ impl Error {
         matches!(self, Self::Unavailable(_))
     }
 
+    /// Whether a row is at fault that this worker cannot read: others can be.
+    pub fn is_unreadable(&self) -> bool {
+        matches!(self, Self::Corrupt { .. } | Self::Vault(_))
+    }
+
     pub(crate) fn corrupt(what: impl Into<String>) -> Self {
         Self::Corrupt { what: what.into() }
     }
 }
 
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "sqlx adds variants: those are not the database's answers"
+)]
 impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
         if let sqlx::Error::ColumnDecode { index, .. } = &error {

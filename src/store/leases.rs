@@ -6,6 +6,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use crate::operation::record::{Lease, Operation};
+use crate::telemetry::metrics;
 
 use super::driver::{Param, Read, Transaction, params};
 use super::error::Error;
@@ -44,6 +45,8 @@ impl Store {
         lease: Duration,
     ) -> Result<Option<(Operation, Lease)>, Error> {
         let mut tx = self.begin().await?;
+        let left = tx.row("SELECT lease_owner FROM operation WHERE uuid = ?", params![operation]).await?;
+        let left_by = left.map(|row| row.text("lease_owner")).transpose()?.flatten();
         let sql = "UPDATE operation {by_key} \
              SET lease_owner = ?, lease_until = {now_ms} + ?, fence = fence + 1 \
              WHERE uuid = ? AND state = 'running' AND after_operation IS NULL \
@@ -57,7 +60,13 @@ impl Store {
         let (record, fence) = (read(&row, tx.vault()), row.int("fence")?);
         // One that cannot be read is claimed too: it comes back when the lease ends, and not at every look.
         tx.commit().await?;
-        Ok(Some((record?, Lease { operation, owner: owner.to_owned(), fence })))
+        let record = record?;
+        // Who gives a lease back leaves no name.
+        if let Some(before) = left_by.filter(|before| before != owner) {
+            tracing::info!(%operation, from = before, "an operation is taken over from a worker whose lease ran out");
+            metrics::taken_over(record.kind);
+        }
+        Ok(Some((record, Lease { operation, owner: owner.to_owned(), fence })))
     }
 
     /// Prolongs leases and returns the operations whose lease is lost. An expired lease is lost even if
@@ -92,11 +101,10 @@ impl Store {
         self.execute(sql, holder(lease)).await.map(drop)
     }
 
-    /// Makes an unfinished operation due now: something it waits for moved. False when there is none.
-    pub async fn wake(&self, operation: Uuid) -> Result<bool, Error> {
-        let sql = "UPDATE operation {by_key} SET run_at = {now_ms} \
-             WHERE uuid = ? AND state = 'running' AND after_operation IS NULL";
-        Ok(self.execute(sql, params![operation]).await? > 0)
+    /// Lets nobody claim an operation before `delay` is over, unless somebody has it.
+    pub async fn postpone(&self, operation: Uuid, delay: Duration) -> Result<(), Error> {
+        let sql = "UPDATE operation SET run_at = {now_ms} + ? WHERE uuid = ? AND lease_until <= {now_ms}";
+        self.execute(sql, params![millis(delay), operation]).await.map(drop)
     }
 
     /// Begins a transaction that proves and prolongs a lease first and holds the operation's row until its

@@ -48,7 +48,7 @@ impl Transaction {
 }
 
 impl Store {
-    /// Claims messages for `hold`, oldest first.
+    /// Claims messages for `hold`, oldest first: those that nobody has, and those enqueued for this owner.
     ///
     /// Within one routing key they are claimed in order: none while an earlier one is in other hands or
     /// postponed.
@@ -59,10 +59,10 @@ impl Store {
         hold: Duration,
     ) -> Result<Vec<OutboxRow>, Error> {
         let free = "SELECT o.id AS id, o.routing_key AS routing_key FROM outbox o \
-             WHERE o.claimed_until <= {now_ms} AND NOT EXISTS (SELECT 1 FROM outbox e \
-             WHERE e.routing_key = o.routing_key AND e.id < o.id AND e.claimed_until > {now_ms}) \
-             ORDER BY o.id LIMIT ?";
-        let free = (&mut &*self).rows(free, params![limit]).await?;
+             WHERE (o.claimed_until <= {now_ms} OR o.claimed_by = ?) \
+             AND NOT EXISTS (SELECT 1 FROM outbox e WHERE e.routing_key = o.routing_key AND e.id < o.id \
+             AND e.claimed_until > {now_ms} AND (e.claimed_by IS NULL OR e.claimed_by <> ?)) ORDER BY o.id LIMIT ?";
+        let free = (&mut &*self).rows(free, params![owner, owner, limit]).await?;
         if free.is_empty() {
             return Ok(Vec::new());
         }
@@ -74,20 +74,26 @@ impl Store {
         let claim = format!("{owner} {}", Uuid::new_v4());
         let sql = format!(
             "UPDATE outbox SET claimed_by = ?, claimed_until = {{now_ms}} + ?, attempts = attempts + 1 \
-             WHERE claimed_until <= {{now_ms}} AND id IN ({})",
+             WHERE (claimed_until <= {{now_ms}} OR claimed_by = ?) AND id IN ({})",
             marks(wanted.len())
         );
-        let mut params = params![claim.as_str(), millis(hold)];
+        let mut params = params![claim.as_str(), millis(hold), owner];
         params.extend(wanted.iter().map(|(id, _)| Param::from(*id)));
         self.execute(&sql, params).await?;
         let sql = "SELECT id, message, attempts, created_ms, {now_ms} AS now_ms FROM outbox \
              WHERE claimed_by = ? ORDER BY id";
         let rows = (&mut &*self).rows(sql, params![claim]).await?;
-        // One that cannot be read stays claimed until its time is over: it must not hold up the others.
-        let readable =
-            |row: &Row| read(row, &self.vault).inspect_err(|error| tracing::error!(%error, "outbox")).ok();
-        let rows: Vec<OutboxRow> = rows.iter().filter_map(readable).collect();
+        let rows: Vec<OutboxRow> = rows.iter().filter_map(|row| self.readable(row)).collect();
         self.keep_order(&wanted, rows).await
+    }
+
+    /// A message that cannot be read stays claimed, so that it holds up its own lane and nobody else's.
+    fn readable(&self, row: &Row) -> Option<OutboxRow> {
+        read(row, &self.vault)
+            .inspect_err(
+                |error| tracing::error!(%error, "a message in the outbox cannot be read; it waits there"),
+            )
+            .ok()
     }
 
     pub async fn delete_outbox(&self, id: i64) -> Result<(), Error> {

@@ -1,7 +1,7 @@
 //! Database URLs: `SQLAlchemy`'s form, as `[database] connection` of magnum.conf has it, and sqlx's.
 //!
-//! They are taken apart by hand: `SQLAlchemy` lets a password hold `#`, `?` and `/` unescaped, which a strict
-//! parser refuses or, worse, reads as something else.
+//! They are taken apart by hand: `SQLAlchemy` lets a password hold `#`, `?` and `/` unescaped, which a strict parser
+//! refuses or, worse, reads as something else.
 
 use std::fmt;
 use std::path::PathBuf;

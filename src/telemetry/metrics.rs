@@ -39,7 +39,7 @@ table! {
         PANICS = "panics_total";
         /// Steps of operations that were run, by operation, step and outcome.
         OPERATION_STEPS = "operation_steps_total";
-        /// Operations taken over from a worker whose lease had run out.
+        /// Operations that a worker took over from one whose lease had run out, by kind.
         OPERATIONS_TAKEN_OVER = "operations_taken_over_total";
         /// Messages published from the outbox or directly, by purpose and outcome.
         PUBLISHED = "published_total";
@@ -151,8 +151,19 @@ pub enum Answer {
 pub fn install() -> Result<PrometheusHandle, metrics_exporter_prometheus::BuildError> {
     let handle = builder()?.install_recorder()?;
     describe();
-    gauge!(BUILD_INFO, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
+    begin_at_zero();
     Ok(handle)
+}
+
+/// A counter that has not counted yet is shown all the same: an alert on one that is absent never fires.
+fn begin_at_zero() {
+    for name in
+        [REDELIVERIES, PANICS, LEASES_LOST, HEARTBEATS_SENT, REPLIES_DROPPED, BROKER_RECONNECTS, STACK_POLLS]
+    {
+        counter!(name).increment(0);
+    }
+    broker_connected(false);
+    gauge!(BUILD_INFO, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
 }
 
 /// Histograms grow until somebody reads them; this keeps them small when nobody does.
@@ -347,7 +358,13 @@ macro_rules! labels {
 }
 
 labels! {
-    Outcome { Ok = "ok", Refused = "refused", Failed = "failed", Repeated = "repeated", Postponed = "postponed" }
+    Outcome {
+        Ok = "ok",
+        Refused = "refused",
+        Failed = "failed",
+        Repeated = "repeated",
+        Postponed = "postponed",
+    }
     Reject {
         Undecodable = "undecodable",
         TooLarge = "too_large",

@@ -1,4 +1,33 @@
 //! The integration tests: one binary, one module per part, each named after what it proves.
 
 #[cfg(test)]
+mod amqp;
+#[cfg(test)]
+mod bays;
+#[cfg(test)]
+mod dedupe;
+#[cfg(test)]
+mod docs;
+#[cfg(test)]
+mod endurance;
+#[cfg(test)]
+mod faults;
+#[cfg(test)]
+mod outages;
+#[cfg(all(test, feature = "fault-points"))]
+mod pool;
+#[cfg(test)]
+mod probes;
+#[cfg(test)]
+mod python;
+#[cfg(test)]
+mod secrets;
+#[cfg(test)]
+mod readme;
+#[cfg(test)]
 mod store;
+#[cfg(test)]
+#[expect(dead_code, reason = "shared with the other test binaries")]
+mod support;
+#[cfg(test)]
+mod tenancy;

@@ -96,7 +96,7 @@ conformance! {
         a_renewed_lease_lives_on,
         a_released_operation_is_due_at_once,
         the_next_due_moment_covers_held_leases,
-        waking_makes_an_operation_due;
+        a_postponed_operation_is_nobodys_until_then;
     operations:
         an_operation_reads_back_as_written,
         progress_is_written_under_the_lease,
@@ -110,6 +110,7 @@ conformance! {
         a_delete_and_a_running_operation_do_not_deadlock,
         waiters_are_taken_once_and_in_order;
     outbox:
+        a_message_that_cannot_be_read_holds_up_its_own_queue_only,
         a_claimed_message_is_nobody_elses,
         a_message_is_offered_again_when_its_claim_ends,
         its_writer_has_a_message_first,

@@ -1,7 +1,11 @@
 //! A world per test: its own sandbox cloud, database, exchange and topic; workers in it are real processes.
 
-pub mod database;
-pub mod worker;
+#[path = "support/database.rs"]
+pub(crate) mod database;
+#[path = "support/peer.rs"]
+pub(crate) mod peer;
+#[path = "support/worker.rs"]
+pub(crate) mod worker;
 
 use std::time::Duration;
 
@@ -19,41 +23,63 @@ use self::database::{Backend, Database};
 use self::worker::Worker;
 
 /// How long anything may take that is waited for: only a fault makes a test wait this long.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
-pub struct World {
-    pub sandbox: Sandbox,
-    pub database: Database,
-    pub broker: Broker,
-    pub directory: TempDir,
-    amqp: String,
+pub(crate) struct World {
+    pub(crate) sandbox: Sandbox,
+    pub(crate) database: Database,
+    pub(crate) broker: Broker,
+    pub(crate) directory: TempDir,
+    /// How workers reach the broker: a test may put a proxy between.
+    pub(crate) amqp: String,
+    /// How workers reach the database, likewise.
+    pub(crate) database_url: String,
+    pub(crate) log_filter: String,
+    /// Seconds.
+    pub(crate) lease: u64,
 }
 
+/// Any 32 bytes: the pools of workers on a database server have to be given a key.
+const ENCRYPTION_KEY: &str = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
+
 /// The URL of the real broker. Absent, the tests that need it say so; in CI that is a failure.
-pub fn amqp_url() -> String {
+pub(crate) fn amqp_url() -> String {
     std::env::var("CONDUCTOR_TEST_AMQP_URL")
         .expect("CONDUCTOR_TEST_AMQP_URL names a RabbitMQ; `make test` starts one")
 }
 
 impl World {
-    pub async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         Self::on(Backend::Sqlite).await
     }
 
-    pub async fn on(backend: Backend) -> Self {
+    pub(crate) async fn on(backend: Backend) -> Self {
+        Self::with(backend, Config::default()).await
+    }
+
+    /// A world whose cloud takes its time as configured.
+    pub(crate) async fn with(backend: Backend, cloud: Config) -> Self {
+        // Any HTTP client of the tests needs one, whether or not it speaks TLS.
+        rustls::crypto::ring::default_provider().install_default().ok();
         let directory = tempfile::tempdir().expect("a temporary directory");
-        let sandbox = Sandbox::start(Config::default()).await.expect("the sandbox starts");
+        let sandbox = Sandbox::start(cloud).await.expect("the sandbox starts");
         let database = Database::create(backend, directory.path()).await;
         let amqp = amqp_url();
         let id = Uuid::new_v4().simple().to_string();
         let mut broker = Broker::from_transport_url(&amqp).expect("the broker's URL");
         broker.exchange = format!("magnum-{id}");
         broker.topic = format!("conductor-{id}");
-        Self { sandbox, database, broker, directory, amqp }
+        let database_url = database.url().to_owned();
+        let log_filter = "info,mesos_conductor=debug".to_owned();
+        let world = Self { sandbox, database, broker, directory, amqp, database_url, log_filter, lease: 2 };
+        if backend != Backend::Sqlite {
+            worker::migrate(&world).await;
+        }
+        world
     }
 
     /// A worker's configuration; `more` is added as it is.
-    pub fn configuration(&self, more: &str) -> String {
+    pub(crate) fn configuration(&self, more: &str) -> String {
         let trustee = mesos_conductor_sandbox::known::TRUSTEE_DOMAIN_ADMIN;
         let service = mesos_conductor_sandbox::known::SERVICE_USER;
         format!(
@@ -65,12 +91,13 @@ control_exchange = "{exchange}"
 rpc_ping_enabled = true
 [conductor]
 topic = "{topic}"
-operation_lease = "2s"
+operation_lease = "{lease}s"
+encryption_key = "{key}"
 poll_interval = "100ms"
 [telemetry]
 health_listen = "127.0.0.1:0"
 log_format = "json"
-log_filter = "info,mesos_conductor=debug"
+log_filter = "{log_filter}"
 [database]
 connection = "{database}"
 [keystone_auth]
@@ -91,7 +118,10 @@ driver = "messagingv2"
             amqp = self.amqp.replace("amqp://", "rabbit://"),
             exchange = self.broker.exchange,
             topic = self.broker.topic,
-            database = self.database.url(),
+            lease = self.lease,
+            key = ENCRYPTION_KEY,
+            log_filter = self.log_filter,
+            database = self.database_url,
             auth_url = self.sandbox.auth_url(),
             service_name = service.name,
             service_password = service.password,
@@ -101,25 +131,34 @@ driver = "messagingv2"
         )
     }
 
-    pub async fn worker(&self) -> Worker {
+    pub(crate) async fn worker(&self) -> Worker {
         Worker::start(self, "", None).await
     }
 
     /// A worker that stops itself at a named point: `kill:bay_create/stack/effect`.
-    pub async fn doomed_worker(&self, fault: &str) -> Worker {
+    pub(crate) async fn doomed_worker(&self, fault: &str) -> Worker {
         Worker::start(self, "", Some(fault)).await
     }
 
-    pub async fn client(&self) -> Client {
+    /// A worker that shares the database and not the queue: it gets no requests, and takes over what others leave.
+    /// The broker's settings returned are those of its own queue.
+    pub(crate) async fn bystander(&self) -> (Worker, Broker) {
+        let topic = format!("{}-bystander", self.broker.topic);
+        let configuration = self.configuration("").replace(&self.broker.topic, &topic);
+        let worker = Worker::start_with(self, &configuration, None).await;
+        (worker, Broker { topic, ..self.broker.clone() })
+    }
+
+    pub(crate) async fn client(&self) -> Client {
         Client::connect(&self.broker).await.expect("a client connects")
     }
 
-    pub fn demo(&self) -> RequestContext {
+    pub(crate) fn demo(&self) -> RequestContext {
         self.context(DEMO_USER, DEMO_PROJECT)
     }
 
     /// The context that magnum-api makes for a user's request.
-    pub fn context(&self, user: KnownUser, project: KnownProject) -> RequestContext {
+    pub(crate) fn context(&self, user: KnownUser, project: KnownProject) -> RequestContext {
         RequestContext::default()
             .with("auth_token", self.sandbox.issue_token(user, project))
             .with("auth_url", self.sandbox.auth_url())
@@ -133,13 +172,13 @@ driver = "messagingv2"
             .with("is_admin", false)
     }
 
-    pub fn options(&self) -> CallOptions {
+    pub(crate) fn options(&self) -> CallOptions {
         CallOptions { timeout: PATIENCE, context: self.demo(), ..CallOptions::default() }
     }
 }
 
 /// The fields of a bay model that can be built.
-pub fn model_fields() -> Value {
+pub(crate) fn model_fields() -> Value {
     json!({
         "name": "mesos-model", "coe": "mesos", "cluster_distro": "ubuntu", "server_type": "vm",
         "image_id": "ubuntu-mesos", "keypair_id": "testkey", "external_network_id": "public",
@@ -149,7 +188,7 @@ pub fn model_fields() -> Value {
 }
 
 /// A Bay or BayModel as clients send it: every field changed.
-pub fn object(name: &str, version: &str, data: Value) -> Value {
+pub(crate) fn object(name: &str, version: &str, data: Value) -> Value {
     let changes: Vec<String> = data.as_object().expect("fields").keys().cloned().collect();
     json!({
         "magnum_object.name": name, "magnum_object.namespace": "magnum", "magnum_object.version": version,
@@ -157,35 +196,42 @@ pub fn object(name: &str, version: &str, data: Value) -> Value {
     })
 }
 
-pub fn map(value: Value) -> Map {
-    match value {
-        Value::Object(map) => map,
-        other => panic!("{other} is no map"),
-    }
+pub(crate) fn map(value: Value) -> Map {
+    if let Value::Object(map) = value { map } else { panic!("{value} is no map") }
 }
 
 /// The fields in a serialised object.
-pub fn data(object: &Value) -> &Value {
+pub(crate) fn data(object: &Value) -> &Value {
     &object["magnum_object.data"]
 }
 
 /// What a test does most: bay models and bays over RPC, as the demo user.
-pub struct Caller<'a> {
-    pub world: &'a World,
-    pub client: Client,
+pub(crate) struct Caller<'a> {
+    pub(crate) world: &'a World,
+    pub(crate) client: Client,
 }
 
 impl<'a> Caller<'a> {
-    pub async fn new(world: &'a World) -> Self {
+    pub(crate) async fn new(world: &'a World) -> Self {
         Self { world, client: world.client().await }
     }
 
-    pub async fn call(&self, method: &str, args: Value) -> Result<Value, CallError> {
+    pub(crate) async fn call(&self, method: &str, args: Value) -> Result<Value, CallError> {
         self.client.call(method, map(args), self.world.options()).await
     }
 
+    /// In the name of somebody else.
+    pub(crate) async fn call_as(
+        &self,
+        context: RequestContext,
+        method: &str,
+        args: Value,
+    ) -> Result<Value, CallError> {
+        self.client.call(method, map(args), CallOptions { context, ..self.world.options() }).await
+    }
+
     /// Creates a model and returns its uuid.
-    pub async fn create_model(&self) -> String {
+    pub(crate) async fn create_model(&self) -> String {
         let args = json!({
             "objinst": object("BayModel", "1.10", model_fields()), "objmethod": "create", "args": [], "kwargs": {},
         });
@@ -193,27 +239,28 @@ impl<'a> Caller<'a> {
         answer[0]["uuid"].as_str().expect("a uuid").to_owned()
     }
 
-    pub fn bay_args(model: &str, node_count: i64) -> Value {
-        let fields = json!({ "name": "b1", "baymodel_id": model, "node_count": node_count, "master_count": 1 });
+    pub(crate) fn bay_args(model: &str, node_count: i64) -> Value {
+        let fields =
+            json!({ "name": "b1", "baymodel_id": model, "node_count": node_count, "master_count": 1 });
         json!({ "bay": object("Bay", "1.5", fields), "bay_create_timeout": 10 })
     }
 
     /// Creates a bay and waits until it is complete. Returns its uuid.
-    pub async fn create_bay(&self, model: &str) -> String {
+    pub(crate) async fn create_bay(&self, model: &str) -> String {
         let bay = self.call("bay_create", Self::bay_args(model, 2)).await.expect("the bay is created");
         let uuid = data(&bay)["uuid"].as_str().expect("a uuid").to_owned();
         self.wait_for_status(&uuid, "CREATE_COMPLETE").await;
         uuid
     }
 
-    pub async fn bay(&self, uuid: &str) -> Result<Value, CallError> {
+    pub(crate) async fn bay(&self, uuid: &str) -> Result<Value, CallError> {
         let args = json!({
             "objname": "Bay", "objmethod": "get_by_uuid", "objver": "1.5", "args": [uuid], "kwargs": {},
         });
         self.call("object_class_action", args).await
     }
 
-    pub async fn bays(&self) -> Vec<Value> {
+    pub(crate) async fn bays(&self) -> Vec<Value> {
         let args = json!({
             "objname": "Bay", "objmethod": "list", "objver": "1.5", "args": [1000, null],
             "kwargs": { "sort_key": "id", "sort_dir": "asc" },
@@ -222,7 +269,7 @@ impl<'a> Caller<'a> {
         listed.as_array().expect("a list").clone()
     }
 
-    pub async fn wait_for_status(&self, uuid: &str, status: &str) -> Value {
+    pub(crate) async fn wait_for_status(&self, uuid: &str, status: &str) -> Value {
         let found = eventually(|| async {
             let bay = self.bay(uuid).await.ok()?;
             (data(&bay)["status"] == status).then_some(bay)
@@ -233,14 +280,23 @@ impl<'a> Caller<'a> {
         }
     }
 
-    pub async fn wait_until_gone(&self, uuid: &str) {
-        let gone = eventually(|| async { self.bays().await.iter().all(|bay| data(bay)["uuid"] != uuid).then_some(()) });
+    pub(crate) async fn wait_until_gone(&self, uuid: &str) {
+        let gone = eventually(|| async {
+            self.bays().await.iter().all(|bay| data(bay)["uuid"] != uuid).then_some(())
+        });
         assert!(gone.await.is_some(), "the bay is still there: {:?}", self.bay(uuid).await);
     }
 }
 
+/// One of everything that so many living bays need, and nothing else.
+pub(crate) fn assert_remaining(sandbox: &Sandbox, bays: usize) {
+    assert_eq!(sandbox.stacks().len(), bays, "stacks: {:?}", sandbox.stacks());
+    assert_eq!(sandbox.trusts().len(), bays, "trusts: {:?}", sandbox.trusts());
+    assert_eq!(sandbox.trustees().len(), bays, "trustees: {:?}", sandbox.trustees());
+}
+
 /// Asks again and again until there is an answer or the patience ends.
-pub async fn eventually<T, F, Fut>(mut ask: F) -> Option<T>
+pub(crate) async fn eventually<T, F, Fut>(mut ask: F) -> Option<T>
 where
     F: FnMut() -> Fut,
     Fut: Future<Output = Option<T>>,
@@ -257,9 +313,7 @@ where
 }
 
 /// The class of the failure a call ended in.
-pub fn failure_class(error: &CallError) -> &str {
-    match error {
-        CallError::Remote(failure) => &failure.class,
-        other => panic!("not a failure of the conductor: {other}"),
-    }
+pub(crate) fn failure_class(error: &CallError) -> &str {
+    let CallError::Remote(failure) = error else { panic!("not a failure of the conductor: {error}") };
+    &failure.class
 }

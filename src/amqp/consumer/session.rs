@@ -25,7 +25,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{Delivery, Disposition, Routing, Shared, count};
+use super::{Delivery, Disposition, Routing, Shared, count, reach};
 use crate::amqp::{
     connection::Link,
     settings::{Broker, TransientNames},
@@ -85,7 +85,7 @@ impl Session {
         let mut items = SelectAll::new();
         let mut tags = Vec::new();
         for (tag, routing, queue) in queues {
-            let arguments = consumer_arguments(broker, routing);
+            let arguments = consumer_arguments(&shared, routing);
             let options = BasicConsumeOptions::default();
             let name = queue.name.as_str().into();
             let consumer = channel.basic_consume(name, tag.into(), options, arguments).await?;
@@ -107,7 +107,7 @@ impl Session {
                     self.wind_down(None).await;
                     return Ended::Stopped(self);
                 }
-                _ = async { paused.wait_for(|paused| *paused).await.is_ok() } => {
+                () = reach(&mut paused, true) => {
                     self.wind_down(None).await;
                     return Ended::Paused;
                 }
@@ -200,13 +200,18 @@ async fn declare(link: &Link, broker: &Broker, queues: &[(&str, Routing, Queue);
     Ok(())
 }
 
-fn consumer_arguments(broker: &Broker, routing: Routing) -> FieldTable {
+fn consumer_arguments(shared: &Shared, routing: Routing) -> FieldTable {
+    let flags = &shared.broker.queues;
     let mut table = FieldTable::default();
-    if broker.queues.cancel_on_failover {
+    if flags.cancel_on_failover {
         table.insert("x-cancel-on-ha-failover".into(), AMQPValue::Boolean(true));
     }
-    if routing == Routing::Fanout && broker.queues.stream_fanout {
-        table.insert("x-stream-offset".into(), AMQPValue::LongString("last".into()));
+    if routing == Routing::Fanout && flags.stream_fanout {
+        let offset = match i64::try_from(shared.stream_next.load(Ordering::Relaxed)) {
+            Ok(0) | Err(_) => AMQPValue::LongString("last".into()),
+            Ok(next) => AMQPValue::LongLongInt(next),
+        };
+        table.insert("x-stream-offset".into(), offset);
     }
     table
 }
@@ -247,6 +252,9 @@ async fn handle(shared: &Shared, routing: Routing, raw: Raw, hand_back: mpsc::Se
         count(&shared.stats.redelivered);
     }
     let Raw { data, properties, redelivered, acker, .. } = raw;
+    if let Some(offset) = number(&properties, "x-stream-offset") {
+        shared.stream_next.fetch_max(offset + 1, Ordering::Relaxed);
+    }
     let delivery = delivery(data, &properties, redelivered, routing);
     let outcome = AssertUnwindSafe(shared.handler.handle(delivery)).catch_unwind().await;
     let disposition = outcome.unwrap_or_else(|panic| {
@@ -293,19 +301,28 @@ async fn requeue(shared: &Shared, acker: &Acker) {
 }
 
 fn delivery(body: Vec<u8>, properties: &BasicProperties, redelivered: bool, routing: Routing) -> Delivery {
-    let header = |name: &str| properties.headers().as_ref().and_then(|headers| headers.inner().get(name));
     let content_type = properties.content_type().as_ref().map(ToString::to_string);
-    let compression = match header("compression") {
+    let compression = match header(properties, "compression") {
         Some(AMQPValue::LongString(text)) => Some(text.to_string()),
         _ => None,
     };
     // Before oslo.messaging 1.11 the limit was a header.
     let milliseconds = match properties.expiration() {
         Some(text) => text.as_str().parse().ok(),
-        None => header("ttl").and_then(AMQPValue::as_long_long_int).and_then(|ttl| u64::try_from(ttl).ok()),
+        None => number(properties, "ttl"),
     };
     let expiration = milliseconds.map(Duration::from_millis);
     Delivery { body, content_type, compression, redelivered, routing, expiration }
+}
+
+fn header<'a>(properties: &'a BasicProperties, name: &str) -> Option<&'a AMQPValue> {
+    properties.headers().as_ref()?.inner().get(name)
+}
+
+fn number(properties: &BasicProperties, name: &str) -> Option<u64> {
+    let value = header(properties, name)?;
+    let wide = value.as_long_long_int().or_else(|| value.as_long_int().map(i64::from));
+    wide.or_else(|| value.as_long_uint().map(i64::from)).and_then(|number| u64::try_from(number).ok())
 }
 
 fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {

@@ -105,6 +105,11 @@ impl Session {
         .await
     }
 
+    pub(super) async fn forget_notification_queue(&self, exchange: &str, queue: &str) {
+        let what = Declared::Notifications { exchange: exchange.to_owned(), queue: queue.to_owned() };
+        self.declared.lock().await.remove(&what);
+    }
+
     async fn once(
         &self,
         what: Declared,

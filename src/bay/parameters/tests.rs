@@ -184,7 +184,11 @@ fn what_cannot_be_built_is_refused_with_the_reason() {
         (bay(), labelled("mesos_slave_executor_env_variables", "[1]"), "label `mesos_slave_executor_env_"),
         (bay(), labelled("mesos_slave_executor_env_variables", "{\"A\": 1}"), "label `mesos_slave_executor"),
         (bay(), labelled("mesos_package_url", "https://example.org/m.deb"), "label `mesos_package_sha256`"),
-        (Bay { master_count: Some(2), ..bay() }, model(), "2 masters: the count must be odd, since an even one"),
+        (
+            Bay { master_count: Some(2), ..bay() },
+            model(),
+            "2 masters: the count must be odd, since an even one",
+        ),
         (Bay { master_count: Some(0), ..bay() }, model(), "`master_count` is 0: it must be at least 1"),
         (Bay { node_count: Some(-1), ..bay() }, model(), "`node_count` is -1: it must be at least 0"),
     ] {

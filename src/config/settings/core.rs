@@ -39,12 +39,6 @@ section! {
         /// The groups of characters in the passwords of trustees; each password has one of every group.
         password_symbols: Vec<String> =
             list("23456789,ABCDEFGHJKLMNPQRSTUVWXYZ,abcdefghijkmnopqrstuvwxyz");
-        /// Whether periodic work (looking at stacks, cleaning up) runs in this worker.
-        periodic_enable: bool = boolean("true");
-        /// The longest wait between two rounds of periodic work.
-        periodic_interval_max: Duration = duration_from("60", Duration::from_secs(1));
-        /// The most bytes read from a URL.
-        max_manifest_size: u64 = integer("524288", 1, i64::MAX);
     }
 }
 
@@ -56,12 +50,11 @@ section! {
         /// How long a worker may hold an operation without renewing its hold. A crashed worker's operations
         /// are taken over after this time.
         operation_lease: Duration = duration_from("10s", Duration::from_secs(2));
-        /// After how long an operation that has not ended is failed. Unset: only Heat's timeout ends it.
-        operation_deadline: Option<Duration> = duration_from("", Duration::from_secs(1));
+        /// How long a request to the cloud is tried again before its operation fails. Waiting for a stack does not
+        /// count: it ends when Heat does.
+        operation_deadline: Duration = duration_from("5m", Duration::from_secs(1));
         /// How often the stacks of running operations are looked at when no notification comes.
         poll_interval: Duration = duration_from("5s", Duration::from_millis(10));
-        /// How often a step is tried before its operation fails. Waiting for a stack is not a try.
-        max_attempts: u32 = integer("20", 1, 1_000_000);
         /// How often a message may be delivered again before it is set aside.
         max_deliveries: u32 = integer("5", 1, 1_000_000);
         /// Which queues a caller may name in notify_queue.

@@ -6,9 +6,9 @@ use secrecy::SecretString;
 
 use super::core::TRANSPORT_SCHEMES;
 use crate::config::{
-    kind::{Compression, FailoverStrategy, LoginMethod, NotificationDriver},
+    kind::{FailoverStrategy, LoginMethod, NotificationDriver},
     option::{
-        boolean, choice, duration, duration_from, float, integer, list, multi, path, port, section, text, url,
+        boolean, choice, duration, duration_from, integer, list, multi, path, port, section, text, url,
     },
 };
 
@@ -47,8 +47,6 @@ section! {
         hostname: Option<String> = text("");
         /// The process in such names.
         processname: String = text("mesos-conductor");
-        /// Whether replies to a queue that does not exist are noticed. Always on.
-        direct_mandatory_flag: bool = boolean("true");
         /// How long a reply to a queue that is gone is tried again.
         kombu_missing_consumer_retry_timeout: Duration = duration("60")
             .also(&[("oslo_messaging_rabbit", "kombu_reconnect_timeout")]);
@@ -58,8 +56,6 @@ section! {
         kombu_reconnect_splay: Duration = duration("0.0");
         /// The order in which hosts are tried.
         kombu_failover_strategy: FailoverStrategy = choice("round-robin", FailoverStrategy::CHOICES);
-        /// How bodies are compressed. Unset: not at all.
-        kombu_compression: Option<Compression> = choice("", Compression::CHOICES);
         /// How to prove who one is.
         rabbit_login_method: LoginMethod = choice("AMQPLAIN", LoginMethod::CHOICES)
             .also(&[("DEFAULT", "rabbit_login_method")]);
@@ -71,8 +67,6 @@ section! {
         rabbit_interval_max: Duration = duration_from("30", Duration::from_millis(10));
         /// The AMQP heartbeat; 0 is none.
         heartbeat_timeout_threshold: Duration = duration("60");
-        /// How often within it heartbeats are checked.
-        heartbeat_rate: f64 = float("3", 0.0, 1000.0);
         /// Asks the broker to cancel consumers when a mirrored queue moves.
         enable_cancel_on_failover: bool = boolean("false");
         /// Speaks TLS.
@@ -87,8 +81,6 @@ section! {
         /// The authorities that may sign the broker's certificate.
         ssl_ca_file: Option<PathBuf> = path("").also(&[
             ("oslo_messaging_rabbit", "kombu_ssl_ca_certs"), ("DEFAULT", "kombu_ssl_ca_certs")]);
-        /// Whether the broker's name must be in its certificate.
-        ssl_enforce_hostname_verification: bool = boolean("true");
         /// The host, where transport_url names none (Liberty).
         rabbit_host: Option<String> = text("").also(&[("DEFAULT", "rabbit_host")]);
         /// The port, where transport_url names none (Liberty).

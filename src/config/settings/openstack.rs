@@ -1,10 +1,10 @@
 //! The sections about Keystone and the services behind it.
 
-use std::{path::PathBuf, time::Duration};
+use std::path::PathBuf;
 
 use secrecy::SecretString;
 
-use crate::config::option::{boolean, duration_from, list, path, section, text, url};
+use crate::config::option::{boolean, list, path, section, text, url};
 
 const HTTP: &[&str] = &["http", "https"];
 
@@ -36,8 +36,6 @@ section! {
         user_domain_id: Option<String> = text("");
         /// The domain of the user, by name.
         user_domain_name: Option<String> = text("");
-        /// The region whose endpoints are used.
-        region_name: Option<String> = text("");
         /// The authorities that may sign the services' certificates.
         cafile: Option<PathBuf> = path("");
         /// A client certificate.
@@ -46,8 +44,6 @@ section! {
         keyfile: Option<PathBuf> = path("");
         /// Accepts any certificate of the services.
         insecure: bool = boolean("false");
-        /// How long a request to Keystone may take. Unset: [conductor] http_timeout.
-        timeout: Option<Duration> = duration_from("", Duration::from_millis(10));
     }
 }
 
@@ -84,8 +80,6 @@ section! {
         admin_tenant_name: Option<String> = text("");
         /// The identity service, as Liberty to Ocata spell it.
         identity_uri: Option<String> = url("", HTTP);
-        /// The region whose endpoints are used.
-        region_name: Option<String> = text("");
         /// The authorities that may sign Keystone's certificate.
         cafile: Option<PathBuf> = path("");
         /// A client certificate.
@@ -116,14 +110,6 @@ section! {
         trustee_domain_admin_password: Option<SecretString> = text("").secret();
         /// The roles that a trust hands on. Unset: all roles of the bay's owner.
         roles: Vec<String> = list("");
-        /// Accepts any certificate of Keystone.
-        insecure: bool = boolean("false");
-        /// Whether the nodes of a bay receive the trust (CVE-2016-7404: a node can then act as the owner).
-        cluster_user_trust: bool = boolean("false");
-        /// The interface of Keystone for trustees.
-        trustee_keystone_interface: String = text("public");
-        /// The region of Keystone for trustees.
-        trustee_keystone_region_name: Option<String> = text("");
     }
 }
 
@@ -134,8 +120,6 @@ section! {
         region_name: Option<String> = text("");
         /// The interface of the endpoint: publicURL, internalURL, adminURL.
         endpoint_type: String = text("publicURL");
-        /// The version of the API.
-        api_version: String = text("1");
         /// The authorities that may sign Heat's certificate.
         ca_file: Option<PathBuf> = path("");
         /// A client certificate.
@@ -144,13 +128,5 @@ section! {
         key_file: Option<PathBuf> = path("");
         /// Accepts any certificate of Heat.
         insecure: bool = boolean("false");
-    }
-}
-
-section! {
-    /// The block storage service, which the nodes of a bay call.
-    "cinder_client" => CinderClientSettings {
-        /// The region that a bay's volume driver uses. Unset: the first region that Keystone lists.
-        region_name: Option<String> = text("");
     }
 }

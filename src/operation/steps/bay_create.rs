@@ -1,12 +1,15 @@
 //! Creating a bay: trustee, trust, stack, then waiting for the stack; and the way back while there is no stack yet.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 
-use crate::bay::{Status, parameters};
+use crate::bay::{Bay, Status, parameters};
 use crate::error::Fault;
 use crate::notify::Outcome;
 use crate::openstack::{self, Credentials, Error, NewStack};
 use crate::operation::progress::Progress;
+use crate::operation::record::Operation;
 use crate::operation::step::{Answer, Change, Plan, Scene, Step, StepError, with_status};
 use crate::operation::steps::stack::{self, Action};
 use crate::store::{Key, Scope, Visibility};
@@ -16,9 +19,15 @@ pub struct BayCreate;
 static STEPS: &[&dyn Step] =
     &[&Trustee, &Trust, &Stack, &AwaitStack, &UndoStack, &UndoTrust, &UndoTrustee, &UndoBay];
 
+const TRUSTEE: &str = "trustee";
+const TRUST: &str = "trust";
 const STACK: &str = "stack";
 const UNDO_STACK: &str = "undo_stack";
+const UNDO_TRUST: &str = "undo_trust";
 const UNDO_BAY: &str = "undo_bay";
+/// How often, and how far apart, a stack is looked for that may still appear.
+const LOOKS: u32 = 5;
+const LOOK_AGAIN: Duration = Duration::from_secs(2);
 
 impl Plan for BayCreate {
     fn steps(&self) -> &'static [&'static dyn Step] {
@@ -27,17 +36,17 @@ impl Plan for BayCreate {
 
     fn failed(&self, scene: &Scene<'_>, fault: Fault) -> Change {
         let reason = fault.to_string();
-        if scene.bay.stack_id.is_some() {
-            // The stack stays for whoever looks into it (I5).
-            let bay = with_status(scene.bay, Status::CreateFailed, Some(reason.clone()));
-            return Change::failed(reason).save(bay).reply(Answer::Fault(fault)).event(Outcome::Failure);
-        }
         if let Some(first) = &scene.progress.failure {
             // Undoing failed too: the row stays and says so, and a later delete cleans up what is left.
             let reason = format!("{first} What was made for the bay could not be removed: {reason}");
             let bay = with_status(scene.bay, Status::CreateFailed, Some(reason.clone()));
             let answer = Answer::Fault(first.clone());
             return Change::failed(reason).save(bay).reply(answer).event(Outcome::Failure);
+        }
+        if scene.bay.stack_id.is_some() {
+            // The stack stays for whoever looks into it (I5).
+            let bay = with_status(scene.bay, Status::CreateFailed, Some(reason.clone()));
+            return Change::failed(reason).save(bay).reply(Answer::Fault(fault)).event(Outcome::Failure);
         }
         undo(scene, fault)
     }
@@ -46,16 +55,22 @@ impl Plan for BayCreate {
         if scene.progress.failure.is_some() {
             return None;
         }
-        let fault = Fault::Conflict(format!("Bay {} was deleted while it was being created.", scene.bay.uuid));
+        let fault =
+            Fault::Conflict(format!("Bay {} was deleted while it was being created.", scene.bay.uuid));
         if scene.bay.stack_id.is_none() {
             return Some(undo(scene, fault));
         }
-        Some(Change::failed(fault.to_string()).reply(Answer::Fault(fault)))
+        Some(Change::failed(fault.to_string()).reply(Answer::Fault(fault)).event(Outcome::Failure))
     }
 }
 
 fn undo(scene: &Scene<'_>, fault: Fault) -> Change {
-    Change::step(UNDO_STACK).progress(Progress { failure: Some(fault), ..scene.progress.clone() })
+    let Operation { step, attempts, .. } = scene.operation;
+    // Only from the second attempt on is there an answer that nobody heard.
+    let stack_may_appear = step == STACK && *attempts > 1;
+    let progress = Progress { failure: Some(fault), stack_may_appear, ..scene.progress.clone() };
+    let back = if matches!(step.as_str(), TRUSTEE | TRUST) { UNDO_TRUST } else { UNDO_STACK };
+    Change::step(back).progress(progress)
 }
 
 /// Makes the user that the bay's nodes and our later work are allowed to act as. Its password was committed with the
@@ -65,7 +80,7 @@ struct Trustee;
 #[async_trait]
 impl Step for Trustee {
     fn name(&self) -> &'static str {
-        "trustee"
+        TRUSTEE
     }
 
     async fn run(&self, scene: &Scene<'_>) -> Result<Change, StepError> {
@@ -82,10 +97,15 @@ impl Step for Trustee {
 async fn ensure_trustee(scene: &Scene<'_>) -> Result<String, StepError> {
     let bay = scene.bay;
     let (Some(username), Some(password)) = (&bay.trustee_username, &bay.trustee_password) else {
-        return Err(StepError::Fatal(Fault::Internal("the bay has no trustee's name and password".to_owned())));
+        return Err(StepError::Fatal(Fault::Internal(
+            "the bay has no trustee's name and password".to_owned(),
+        )));
     };
     scene.cloud.ensure_trustee(username, password, scene.budget()).await.map_err(|error| {
-        StepError::from_cloud(&error, |reason| Fault::TrusteeCreateFailed { username: username.clone(), reason })
+        StepError::from_cloud(&error, |reason| Fault::TrusteeCreateFailed {
+            username: username.clone(),
+            reason,
+        })
     })
 }
 
@@ -95,7 +115,7 @@ struct Trust;
 #[async_trait]
 impl Step for Trust {
     fn name(&self) -> &'static str {
-        "trust"
+        TRUST
     }
 
     async fn run(&self, scene: &Scene<'_>) -> Result<Change, StepError> {
@@ -106,7 +126,11 @@ impl Step for Trust {
         };
         let trust = scene.cloud.ensure_trust(&caller, &trustee, scene.budget()).await.map_err(|error| {
             let trustee_user_id = trustee.user_id.clone();
-            StepError::from_cloud(&error, |reason| Fault::TrustCreateFailed { trustee_user_id, reason })
+            StepError::from_cloud(&error, |reason| match error.is_unauthorized() {
+                // The caller's token opens nothing: that is no fault of the trust's.
+                true => Fault::AuthorizationFailure { client: "keystone".to_owned(), message: reason },
+                false => Fault::TrustCreateFailed { trustee_user_id, reason },
+            })
         })?;
         let mut bay = bay.clone();
         bay.trust_id = Some(trust);
@@ -232,15 +256,17 @@ impl Step for UndoStack {
     }
 
     async fn run(&self, scene: &Scene<'_>) -> Result<Change, StepError> {
-        let Some(credentials) = scene.standing().or_else(|| scene.caller()) else {
-            return Ok(Change::proceed());
+        let doubt = scene.progress.stack_may_appear;
+        let found = match stack::find(scene).await {
+            // Whom nobody lets in made no stack either.
+            Err(error) if stack::is_shut_out(&error) && !doubt => None,
+            other => other.map_err(|error| refused(&error))?,
         };
-        let found = match find(scene, &credentials).await {
-            // A caller whom Keystone does not know made no stack either.
-            Err(StepError::Fatal(Fault::AuthorizationFailure { .. })) if scene.standing().is_none() => None,
-            other => other?,
-        };
-        let Some(stack) = found.filter(|stack| stack.status != Status::DeleteComplete.as_str()) else {
+        let living = found.filter(|(_, stack)| stack.status != Status::DeleteComplete.as_str());
+        let Some((credentials, stack)) = living else {
+            if doubt && scene.operation.attempts < LOOKS {
+                return Ok(Change::again(LOOK_AGAIN));
+            }
             return Ok(Change::proceed());
         };
         scene
@@ -248,7 +274,13 @@ impl Step for UndoStack {
             .stack_delete(&credentials, &stack.id, scene.budget())
             .await
             .map_err(|error| refused(&error))?;
-        Ok(Change::again(scene.settings.poll_interval))
+        if scene.bay.stack_id.is_some() && stack.status == Status::DeleteFailed.as_str() {
+            let reason = stack.status_reason.unwrap_or_else(|| "The stack could not be deleted.".to_owned());
+            return Err(StepError::Retry { reason, after: None });
+        }
+        // If the way back ends here, a later delete knows the stack.
+        let bay = Bay { stack_id: Some(stack.id), ..scene.bay.clone() };
+        Ok(Change::again(scene.settings.poll_interval).save(bay))
     }
 }
 
@@ -257,7 +289,7 @@ struct UndoTrust;
 #[async_trait]
 impl Step for UndoTrust {
     fn name(&self) -> &'static str {
-        "undo_trust"
+        UNDO_TRUST
     }
 
     async fn run(&self, scene: &Scene<'_>) -> Result<Change, StepError> {
@@ -280,22 +312,10 @@ impl Step for UndoTrustee {
     }
 
     async fn run(&self, scene: &Scene<'_>) -> Result<Change, StepError> {
-        if !scene.cloud.trusts_configured() || scene.bay.trustee_username.is_none() {
-            return Ok(Change::proceed());
-        }
-        let Some(user) = known_trustee(scene).await? else { return Ok(Change::proceed()) };
+        let Some(user) = super::bay_delete::known_trustee(scene).await? else { return Ok(Change::proceed()) };
         let bay = super::bay_delete::without_trustee(scene, &user).await?;
         Ok(Change::proceed().save(bay))
     }
-}
-
-/// A user whose creation answer was lost is known by its name only.
-async fn known_trustee(scene: &Scene<'_>) -> Result<Option<String>, StepError> {
-    let (None, Some(name)) = (&scene.bay.trustee_user_id, &scene.bay.trustee_username) else {
-        return Ok(scene.bay.trustee_user_id.clone());
-    };
-    let found = scene.cloud.find_trustee(name, scene.budget()).await;
-    found.map_err(|error| StepError::from_cloud(&error, Fault::Internal))
 }
 
 /// The end of the way back: no row, the caller is told why.

@@ -7,6 +7,8 @@ use crate::error::Fault;
 use crate::notify::Outcome;
 use crate::openstack::{self, Credentials, Error, Outputs};
 use crate::operation::step::{Answer, Change, Plan, Scene, Step, StepError, with_status};
+use crate::operation::steps::stack::{self, is_shut_out, means};
+use crate::telemetry::metrics;
 
 pub struct BayDelete;
 
@@ -37,7 +39,8 @@ impl Step for DeleteStack {
     }
 
     async fn run(&self, scene: &Scene<'_>) -> Result<Change, StepError> {
-        if let Some(id) = scene.bay.stack_id.as_deref() {
+        let stack_id = known_stack(scene).await?;
+        if let Some(id) = stack_id.as_deref() {
             for credentials in means(scene) {
                 match scene.cloud.stack_delete(&credentials, id, scene.budget()).await {
                     Ok(_) => break,
@@ -47,24 +50,21 @@ impl Step for DeleteStack {
                 }
             }
         }
-        let bay = with_status(scene.bay, Status::DeleteInProgress, None);
+        let bay = Bay { stack_id, ..with_status(scene.bay, Status::DeleteInProgress, None) };
         Ok(Change::proceed().save(bay).reply(Answer::Null))
     }
 }
 
-/// With what the stack may be deleted and looked at, best first: the bay's trust, the service user, the caller.
-fn means(scene: &Scene<'_>) -> Vec<Credentials> {
-    let mut means: Vec<Credentials> = scene.standing().into_iter().collect();
-    if scene.bay.trust_id.is_some() {
-        means.extend(scene.service());
+/// A stack whose creation answer was lost, and whose undoing failed, is known by its name only.
+async fn known_stack(scene: &Scene<'_>) -> Result<Option<String>, StepError> {
+    if let Some(id) = &scene.bay.stack_id {
+        return Ok(Some(id.clone()));
     }
-    means.extend(scene.caller());
-    means
-}
-
-/// A trust that is gone, a trustor who lost its role: somebody else may still be let in.
-fn is_shut_out(error: &Error) -> bool {
-    error.is_unauthorized() || error.is_forbidden()
+    match stack::find(scene).await {
+        Ok(found) => Ok(found.map(|(_, stack)| stack.id)),
+        Err(error) if is_shut_out(&error) => Ok(None),
+        Err(error) => Err(refused(&error)),
+    }
 }
 
 fn refused(error: &Error) -> StepError {
@@ -92,7 +92,8 @@ impl Step for AwaitGone {
         match stack.status.parse::<Status>() {
             Ok(Status::DeleteComplete) => Ok(Change::proceed()),
             Ok(Status::DeleteFailed) => {
-                let reason = stack.status_reason.unwrap_or_else(|| "The stack could not be deleted.".to_owned());
+                let reason =
+                    stack.status_reason.unwrap_or_else(|| "The stack could not be deleted.".to_owned());
                 let bay = with_status(scene.bay, Status::DeleteFailed, Some(reason.clone()));
                 let answer = Answer::Fault(Fault::Internal(reason.clone()));
                 Ok(Change::failed(reason).save(bay).reply(answer).event(Outcome::Failure))
@@ -103,6 +104,7 @@ impl Step for AwaitGone {
 }
 
 async fn look(scene: &Scene<'_>, id: &str) -> Result<Option<openstack::Stack>, StepError> {
+    metrics::stack_poll();
     let mut reason = "nobody is left who may look at the stack".to_owned();
     for credentials in means(scene) {
         match scene.cloud.stack_show(&credentials, id, Outputs::Skip, scene.budget()).await {
@@ -154,10 +156,22 @@ impl Step for DeleteTrustee {
     }
 
     async fn run(&self, scene: &Scene<'_>) -> Result<Change, StepError> {
-        let Some(user) = scene.bay.trustee_user_id.clone() else { return Ok(Change::proceed()) };
+        let Some(user) = known_trustee(scene).await? else { return Ok(Change::proceed()) };
         let bay = without_trustee(scene, &user).await?;
         Ok(Change::proceed().save(bay))
     }
+}
+
+/// A user whose creation answer was lost is known by its name only.
+pub(super) async fn known_trustee(scene: &Scene<'_>) -> Result<Option<String>, StepError> {
+    if !scene.cloud.trusts_configured() {
+        return Ok(None);
+    }
+    let (None, Some(name)) = (&scene.bay.trustee_user_id, &scene.bay.trustee_username) else {
+        return Ok(scene.bay.trustee_user_id.clone());
+    };
+    let found = scene.cloud.find_trustee(name, scene.budget()).await;
+    found.map_err(|error| StepError::from_cloud(&error, Fault::Internal))
 }
 
 /// Deletes the bay's trustee; the bay that is left has none.

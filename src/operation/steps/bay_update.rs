@@ -31,8 +31,9 @@ impl Plan for BayUpdate {
     }
 
     fn superseded(&self, scene: &Scene<'_>) -> Option<Change> {
-        let fault = Fault::Conflict(format!("Bay {} was deleted while it was being updated.", scene.bay.uuid));
-        Some(Change::failed(fault.to_string()).reply(Answer::Fault(fault)))
+        let fault =
+            Fault::Conflict(format!("Bay {} was deleted while it was being updated.", scene.bay.uuid));
+        Some(Change::failed(fault.to_string()).reply(Answer::Fault(fault)).event(Outcome::Failure))
     }
 }
 
@@ -70,9 +71,9 @@ impl Step for UpdateStack {
                 .await
                 .map_err(|error| refused(&error, id))?;
             // An update whose answer was lost shows in the stack's parameters.
-            if seen.is_some_and(|seen| {
-                stack::has_wanted_nodes(&seen, bay) && seen.status.starts_with("UPDATE_")
-            }) {
+            if seen
+                .is_some_and(|seen| stack::has_wanted_nodes(&seen, bay) && seen.status.starts_with("UPDATE_"))
+            {
                 return Ok(Change::proceed().reply(Answer::Bay));
             }
         }

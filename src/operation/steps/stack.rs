@@ -5,6 +5,7 @@ use crate::error::Fault;
 use crate::notify::Outcome;
 use crate::openstack::{Credentials, Error, Kind, Outputs, Stack};
 use crate::operation::step::{Answer, Change, Scene, StepError, with_status};
+use crate::telemetry::metrics;
 
 /// Which stack action is being followed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,18 +32,32 @@ impl Action {
         match (self, status) {
             (_, Some(Status::DeleteComplete)) => Verdict::Gone,
             (Self::Create, Some(Status::CreateComplete)) => Verdict::Complete(Status::CreateComplete),
-            (Self::Update, Some(Status::UpdateComplete)) if settled => Verdict::Complete(Status::UpdateComplete),
-            // Somebody else moved the stack on: what was asked for is there all the same.
-            (Self::Create, Some(done @ (Status::UpdateComplete | Status::ResumeComplete | Status::CheckComplete))) => {
-                Verdict::Complete(done)
+            (Self::Update, Some(Status::UpdateComplete)) if settled => {
+                Verdict::Complete(Status::UpdateComplete)
             }
+            // Somebody else moved the stack on: what was asked for is there all the same.
+            (Self::Create, Some(done @ Status::UpdateComplete)) => Verdict::Complete(done),
+            (
+                _,
+                Some(
+                    done @ (Status::ResumeComplete
+                    | Status::CheckComplete
+                    | Status::SnapshotComplete
+                    | Status::RestoreComplete
+                    | Status::AdoptComplete),
+                ),
+            ) if settled || self == Self::Create => Verdict::Complete(done),
             (_, Some(failed @ (Status::CreateFailed | Status::DeleteFailed | Status::RollbackFailed))) => {
                 Verdict::Failed(failed)
             }
-            (_, Some(failed @ (Status::RollbackComplete | Status::UpdateFailed))) if settled || self == Self::Create => {
+            (_, Some(failed @ (Status::RollbackComplete | Status::UpdateFailed)))
+                if settled || self == Self::Create =>
+            {
                 Verdict::Failed(failed)
             }
-            (Self::Update, Some(failed @ (Status::RollbackComplete | Status::UpdateFailed))) => Verdict::Failed(failed),
+            (Self::Update, Some(failed @ (Status::RollbackComplete | Status::UpdateFailed))) => {
+                Verdict::Failed(failed)
+            }
             (
                 _,
                 Some(
@@ -74,6 +89,7 @@ pub(super) async fn follow(scene: &Scene<'_>, action: Action) -> Result<Change, 
     let credentials = standing(scene)?;
     let look = |outputs: Outputs| scene.cloud.stack_show(&credentials, id, outputs, scene.budget());
     let Some(seen) = look(Outputs::Skip).await.map_err(waiting)? else { return Ok(gone(bay, action, id)) };
+    metrics::stack_poll();
     match action.judge(&seen.status, has_wanted_nodes(&seen, bay)) {
         Verdict::Wait(status) => {
             let change = Change::again(scene.settings.poll_interval);
@@ -86,7 +102,9 @@ pub(super) async fn follow(scene: &Scene<'_>, action: Action) -> Result<Change, 
         }
         Verdict::Gone => Ok(gone(bay, action, id)),
         Verdict::Complete(status) => {
-            let Some(full) = look(Outputs::Resolve).await.map_err(waiting)? else { return Ok(gone(bay, action, id)) };
+            let Some(full) = look(Outputs::Resolve).await.map_err(waiting)? else {
+                return Ok(gone(bay, action, id));
+            };
             let mut bay = with_status(bay, status, full.status_reason.clone());
             let missing = parameters::apply_outputs(&mut bay, &full.outputs);
             if !missing.is_empty() {
@@ -96,7 +114,8 @@ pub(super) async fn follow(scene: &Scene<'_>, action: Action) -> Result<Change, 
             Ok(Change::done().save(bay).reply(Answer::Bay).event(Outcome::Success))
         }
         Verdict::Failed(status) => {
-            let reason = seen.status_reason.clone().unwrap_or_else(|| format!("The stack is in state {status}."));
+            let reason =
+                seen.status_reason.clone().unwrap_or_else(|| format!("The stack is in state {status}."));
             let mut bay = with_status(bay, status, Some(reason.clone()));
             if action == Action::Update {
                 take_node_count(&mut bay, &seen);
@@ -105,6 +124,35 @@ pub(super) async fn follow(scene: &Scene<'_>, action: Action) -> Result<Change, 
             Ok(Change::failed(reason).save(bay).reply(answer).event(Outcome::Failure))
         }
     }
+}
+
+/// With what the stack may be deleted and looked at, best first: the bay's trust, the service user, the caller.
+pub(super) fn means(scene: &Scene<'_>) -> Vec<Credentials> {
+    let mut means: Vec<Credentials> = scene.standing().into_iter().collect();
+    if scene.bay.trust_id.is_some() {
+        means.extend(scene.service());
+    }
+    means.extend(scene.caller());
+    means
+}
+
+/// A trust that is gone, a trustor who lost its role: somebody else may still be let in.
+pub(super) fn is_shut_out(error: &Error) -> bool {
+    error.is_unauthorized() || error.is_forbidden()
+}
+
+/// The bay's stack by its name, and who could see it. An error is the last one where nobody was let in.
+pub(super) async fn find(scene: &Scene<'_>) -> Result<Option<(Credentials, Stack)>, Error> {
+    let name = parameters::stack_name(scene.bay);
+    let mut last = None;
+    for credentials in means(scene) {
+        match scene.cloud.stack_find(&credentials, &name, scene.budget()).await {
+            Ok(found) => return Ok(found.map(|stack| (credentials, stack))),
+            Err(error) if is_shut_out(&error) => last = Some(error),
+            Err(error) => return Err(error),
+        }
+    }
+    last.map_or(Ok(None), Err)
 }
 
 /// What long work is done with, or why there is nothing to do it with.
@@ -174,6 +222,16 @@ mod tests {
         assert_eq!(judge("UPDATE_COMPLETE", false), Verdict::Wait(None));
         assert_eq!(judge("UPDATE_COMPLETE", true), Verdict::Complete(Status::UpdateComplete));
         assert_eq!(judge("UPDATE_FAILED", true), Verdict::Failed(Status::UpdateFailed));
+    }
+
+    #[test]
+    fn what_an_operator_did_to_a_complete_stack_meanwhile_does_not_hide_that_it_is_complete() {
+        for status in ["CHECK_COMPLETE", "RESUME_COMPLETE", "SNAPSHOT_COMPLETE", "RESTORE_COMPLETE"] {
+            let complete = Verdict::Complete(status.parse().unwrap());
+            assert_eq!(Action::Create.judge(status, true), complete, "{status}");
+            assert_eq!(Action::Update.judge(status, true), complete, "{status}");
+            assert_eq!(Action::Update.judge(status, false), Verdict::Wait(None), "{status}");
+        }
     }
 
     #[test]

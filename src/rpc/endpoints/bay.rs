@@ -25,6 +25,8 @@ mod password;
 /// The extras of every command, off unless given.
 const WAIT: Argument = optional("wait");
 const NOTIFY_QUEUE: Argument = optional("notify_queue");
+/// The size of Magnum's text columns.
+const TEXT_LIMIT: usize = 255;
 
 pub(super) struct Create;
 
@@ -52,7 +54,7 @@ impl Method for Create {
         let model = find_model(call, object.text("baymodel_id").unwrap_or_default()).await?;
         let mut bay = new_bay(call, &object)?;
         bay.model_id = Some(model.uuid.to_string());
-        bay.keypair = model.keypair_id.clone();
+        bay.keypair.clone_from(&model.keypair_id);
         bay.labels = model.labels.clone();
         parameters::driver_supported(&model).map_err(Fault::from)?;
         // What Heat would refuse for want of a parameter is refused before anything is made.
@@ -76,20 +78,51 @@ fn no_token() -> Fault {
 async fn find_model(call: &Call<'_>, ident: &str) -> Result<BayModel, CallError> {
     let not_found = || Fault::BayModelNotFound(ident.to_owned());
     let uuid = Uuid::parse_str(ident).map_err(|_| not_found())?;
-    Ok(call.shop.store.model(&call.scope, Visibility::OrPublic, Key::Uuid(uuid)).await?.ok_or_else(not_found)?)
+    Ok(call
+        .shop
+        .store
+        .model(&call.scope, Visibility::OrPublic, Key::Uuid(uuid))
+        .await?
+        .ok_or_else(not_found)?)
+}
+
+/// Refuses what the database's columns do not hold, before one of them does in its own words.
+fn storable(name: &str, number: Option<i64>) -> Result<(), Fault> {
+    match number {
+        Some(number) if i32::try_from(number).is_err() => {
+            Err(Fault::InvalidParameterValue(format!("{name} is out of range: {number}.")))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The bay as asked for: of the object only what a caller may choose is taken (I7), the owner is the context's (I6).
 fn new_bay(call: &Call<'_>, object: &Object) -> Result<Bay, CallError> {
     let context = &call.request.context;
     let asked = object.text("uuid").and_then(|text| Uuid::parse_str(text).ok());
-    let owner = |of_context: Option<&str>, of_object: Option<&str>| of_context.or(of_object).map(str::to_owned);
+    let owner =
+        |of_context: Option<&str>, of_object: Option<&str>| of_context.or(of_object).map(str::to_owned);
     let timeout = match arguments::integer(call.args(), "bay_create_timeout")? {
         Some(minutes) => Some(minutes),
         None => object.integer("bay_create_timeout"),
     };
     if timeout.is_some_and(|minutes| minutes < 0) {
-        return Err(Fault::InvalidParameterValue("bay_create_timeout must not be negative.".to_owned()).into());
+        return Err(
+            Fault::InvalidParameterValue("bay_create_timeout must not be negative.".to_owned()).into()
+        );
+    }
+    for (name, number) in [
+        ("bay_create_timeout", timeout),
+        ("node_count", object.integer("node_count")),
+        ("master_count", object.integer("master_count")),
+    ] {
+        storable(name, number)?;
+    }
+    for name in ["name", "discovery_url"] {
+        if object.text(name).is_some_and(|text| text.chars().count() > TEXT_LIMIT) {
+            let text = format!("{name} must not be longer than {TEXT_LIMIT} characters.");
+            return Err(Fault::InvalidParameterValue(text).into());
+        }
     }
     Ok(Bay {
         uuid: asked.unwrap_or_else(Uuid::new_v4),
@@ -116,7 +149,9 @@ impl Write for CreateBay {
         // The model may have gone since it was read.
         let model = self.bay.model_id.clone().unwrap_or_default();
         let uuid = Uuid::parse_str(&model).map_err(|_| Fault::BayModelNotFound(model.clone()))?;
-        tx.model(&Scope::All, Visibility::OwnOnly, Key::Uuid(uuid)).await?.ok_or(Fault::BayModelNotFound(model))?;
+        tx.model(&Scope::All, Visibility::OwnOnly, Key::Uuid(uuid))
+            .await?
+            .ok_or(Fault::BayModelNotFound(model))?;
         match tx.insert_bay(&self.bay).await {
             Err(store::Error::Duplicate) => {
                 return Err(Fault::BayAlreadyExists(self.bay.uuid.to_string()).into());
@@ -158,9 +193,12 @@ impl Method for Update {
             .collect();
         if !refused.is_empty() {
             let fields = refused.join(", ");
-            return Err(Fault::InvalidParameterValue(format!("cannot change bay property(ies) {fields}.")).into());
+            return Err(
+                Fault::InvalidParameterValue(format!("cannot change bay property(ies) {fields}.")).into()
+            );
         }
         let node_count = object.integer("node_count").filter(|_| object.is_changed("node_count"));
+        storable("node_count", node_count)?;
         if node_count.is_some_and(|count| count < 1) {
             return Err(Fault::InvalidParameterValue("node_count must be at least 1.".to_owned()).into());
         }
@@ -202,12 +240,8 @@ impl Write for UpdateBay {
             status: bay.status.map(|status| status.as_str().to_owned()),
             status_reason: bay.status_reason.clone(),
         };
-        let changed = Bay {
-            node_count: wanted,
-            status: Some(Status::UpdateInProgress),
-            status_reason: None,
-            ..bay
-        };
+        let changed =
+            Bay { node_count: wanted, status: Some(Status::UpdateInProgress), status_reason: None, ..bay };
         tx.update_bay(&changed).await?;
         self.command.begin(tx, &changed, Some(before)).await
     }
@@ -262,18 +296,20 @@ impl Write for DeleteBay {
         let bay = locate(tx, &self.scope, self.uuid).await?;
         match tx.active_operation(bay.uuid).await? {
             None => {
-                let leaving =
-                    Bay { status: Some(Status::DeleteInProgress), status_reason: None, ..bay };
+                let leaving = Bay { status: Some(Status::DeleteInProgress), status_reason: None, ..bay };
                 tx.update_bay(&leaving).await?;
                 self.command.begin(tx, &leaving, None).await
             }
             // The first delete answers this caller too; one that has answered already has nothing more to say.
             Some(active) if active.kind == Kind::BayDelete => self.join(tx, &active).await,
-            Some(active) => {
-                tx.supersede(active.uuid).await?;
-                // A second delete waits as the first one does, and then finds its work done.
-                self.command.begin_after(tx, &bay, active.uuid).await
-            }
+            Some(active) => match tx.successor(active.uuid).await? {
+                // An earlier delete waits for this operation to stop: it answers this caller too.
+                Some(earlier) => self.join(tx, &earlier).await,
+                None => {
+                    tx.supersede(active.uuid).await?;
+                    self.command.begin_after(tx, &bay, active.uuid).await
+                }
+            },
         }
     }
 }
@@ -314,7 +350,9 @@ impl Command {
         let owned = |text: Option<&str>| text.map(str::to_owned);
         let object_version = object.map(|object| object.version().to_string());
         let notify_queue = arguments::text(args, "notify_queue")?.map(str::to_owned);
-        if let Some(queue) = notify_queue.as_deref().filter(|queue| !call.settings.notify_queues.is_match(queue)) {
+        if let Some(queue) =
+            notify_queue.as_deref().filter(|queue| !call.settings.notify_queues.is_match(queue))
+        {
             return Err(Fault::InvalidParameterValue(format!(
                 "notify_queue `{queue}` does not match the configured pattern `{}`.",
                 call.settings.notify_queues
@@ -330,7 +368,7 @@ impl Command {
             initiator: Initiator {
                 user_id: owned(context.user_id()),
                 project_id: owned(context.project_id()),
-                domain_id: owned(context.user_domain_id().or(context.domain_id())),
+                domain_id: owned(context.user_domain_id().or_else(|| context.domain_id())),
                 context: context.without_secrets(),
             },
             notify_queue,
@@ -339,13 +377,19 @@ impl Command {
         })
     }
 
-    async fn operation(&self, tx: &mut Transaction, bay: &Bay, before: Option<Before>) -> Result<Operation, CallError> {
+    async fn operation(
+        &self,
+        tx: &mut Transaction,
+        bay: &Bay,
+        before: Option<Before>,
+    ) -> Result<Operation, CallError> {
         let now_ms = tx.now_ms().await?;
         let progress = Progress {
             initiator: self.initiator.clone(),
             notify_queue: self.notify_queue.clone(),
             before,
             failure: None,
+            stack_may_appear: false,
         };
         let limit = i64::try_from(self.setup_deadline.as_millis()).unwrap_or(i64::MAX);
         Ok(Operation {
@@ -357,7 +401,8 @@ impl Command {
             step: steps::first(self.kind).to_owned(),
             attempts: 0,
             progress: progress.encode(),
-            token: self.token.clone(),
+            // Scaling is done as the bay's trustee, or as the service user.
+            token: self.token.clone().filter(|_| self.kind != Kind::BayUpdate),
             reply_to: self.reply_to.clone(),
             superseded: false,
             deadline_ms: Some(now_ms.saturating_add(limit)),
@@ -366,7 +411,12 @@ impl Command {
     }
 
     /// Records the operation, and that it has begun.
-    async fn begin(&self, tx: &mut Transaction, bay: &Bay, before: Option<Before>) -> Result<Written, CallError> {
+    async fn begin(
+        &self,
+        tx: &mut Transaction,
+        bay: &Bay,
+        before: Option<Before>,
+    ) -> Result<Written, CallError> {
         let operation = self.operation(tx, bay, before).await?;
         match tx.insert_operation(&operation).await {
             Err(store::Error::Busy { .. }) => {
@@ -384,12 +434,16 @@ impl Command {
         self.accepted(tx, &operation, bay).await
     }
 
-    async fn accepted(&self, tx: &mut Transaction, operation: &Operation, bay: &Bay) -> Result<Written, CallError> {
+    async fn accepted(
+        &self,
+        tx: &mut Transaction,
+        operation: &Operation,
+        bay: &Bay,
+    ) -> Result<Written, CallError> {
         if let Some(key) = &self.key {
             tx.attach_operation(key, operation.uuid).await?;
         }
-        let event =
-            Event { kind: self.kind, outcome: Outcome::Pending, bay, initiator: &self.initiator };
+        let event = Event { kind: self.kind, outcome: Outcome::Pending, bay, initiator: &self.initiator };
         for message in self.shop.notifier.messages(&event, None) {
             tx.enqueue(&message, Some(&self.shop.owner)).await?;
         }

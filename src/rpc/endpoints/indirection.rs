@@ -80,7 +80,8 @@ impl Read<'_> {
             "list" => {
                 let asked = self.bound(&["limit", "marker", "sort_key", "sort_dir", "filters"])?;
                 let page = page(&asked, objects::BAY)?;
-                let bays = store.bays(scope, &filter(&asked)?, &page).await.map_err(sorted)?;
+                let Some(filter) = filter(&asked)? else { return Ok(json!([])) };
+                let bays = store.bays(scope, &filter, &page).await.map_err(sorted)?;
                 let mut primitives = Vec::with_capacity(bays.len());
                 for bay in &bays {
                     primitives.push(self.bay_primitive(bay).await?);
@@ -99,7 +100,9 @@ impl Read<'_> {
     /// The bay with the model it was made from, whoever owns that.
     async fn bay_primitive(&self, bay: &Bay) -> Result<Value, CallError> {
         let model = match bay.model_id.as_deref().and_then(|id| Uuid::parse_str(id).ok()) {
-            Some(uuid) => self.call.shop.store.model(&Scope::All, Visibility::OwnOnly, Key::Uuid(uuid)).await?,
+            Some(uuid) => {
+                self.call.shop.store.model(&Scope::All, Visibility::OwnOnly, Key::Uuid(uuid)).await?
+            }
             None => None,
         };
         Ok(objects::bay_primitive(bay, model.as_ref(), self.version)?)
@@ -171,20 +174,19 @@ fn inner_arguments(args: &Map) -> (Vec<Value>, Map) {
 }
 
 fn several(many: &str, one: &str) -> CallError {
-    Fault::Conflict(format!("Multiple {many} exist with same name. Please use the {one} uuid instead.")).into()
+    Fault::Conflict(format!("Multiple {many} exist with same name. Please use the {one} uuid instead."))
+        .into()
 }
 
 fn sorted(error: store::Error) -> CallError {
-    match error {
-        store::Error::SortKey(key) => Fault::InvalidParameterValue(format!(
-            "The sort_key value \"{key}\" is an invalid field for sorting"
-        ))
-        .into(),
-        store::Error::Marker(uuid) => {
-            Fault::InvalidParameterValue(format!("The marker {uuid} could not be found.")).into()
-        }
-        other => other.into(),
+    if let store::Error::SortKey(key) = &error {
+        let text = format!("The sort_key value \"{key}\" is an invalid field for sorting");
+        return Fault::InvalidParameterValue(text).into();
     }
+    if let store::Error::Marker(uuid) = &error {
+        return Fault::InvalidParameterValue(format!("The marker {uuid} could not be found.")).into();
+    }
+    error.into()
 }
 
 fn page(asked: &Map, object: &'static str) -> Result<Page, CallError> {
@@ -194,7 +196,10 @@ fn page(asked: &Map, object: &'static str) -> Result<Page, CallError> {
         Some(value) => {
             let marker = Object::decode(value)?;
             if marker.name() != object {
-                return Err(Fault::InvalidParameterValue("The marker is an object of another class.".to_owned()).into());
+                return Err(Fault::InvalidParameterValue(
+                    "The marker is an object of another class.".to_owned(),
+                )
+                .into());
             }
             marker.text("uuid").and_then(|text| Uuid::parse_str(text).ok())
         }
@@ -202,12 +207,13 @@ fn page(asked: &Map, object: &'static str) -> Result<Page, CallError> {
     let limit = arguments::integer(asked, "limit")?.and_then(|limit| u32::try_from(limit).ok());
     let sort_key = arguments::text(asked, "sort_key")?.map(str::to_owned);
     let descending = arguments::text(asked, "sort_dir")?.is_some_and(|dir| dir.eq_ignore_ascii_case("desc"));
-    Ok(Page { limit, marker, sort_key: sort_key, descending })
+    Ok(Page { limit, marker, sort_key, descending })
 }
 
-fn filter(asked: &Map) -> Result<BayFilter, Fault> {
+/// `None` is a filter that no bay passes.
+fn filter(asked: &Map) -> Result<Option<BayFilter>, Fault> {
     let mut filter = BayFilter::default();
-    let Some(Value::Object(filters)) = asked.get("filters") else { return Ok(filter) };
+    let Some(Value::Object(filters)) = asked.get("filters") else { return Ok(Some(filter)) };
     let text = |name: &str| arguments::text(filters, name).map(|text| text.map(str::to_owned));
     filter.model_id = text("baymodel_id")?;
     filter.name = text("name")?;
@@ -222,8 +228,11 @@ fn filter(asked: &Map) -> Result<BayFilter, Fault> {
         // A status that no bay can have selects nothing by itself.
         let known = listed.iter().filter_map(|status| status.as_str()?.parse::<Status>().ok());
         filter.status = known.collect();
+        if filter.status.is_empty() && !listed.is_empty() {
+            return Ok(None);
+        }
     }
-    Ok(filter)
+    Ok(Some(filter))
 }
 
 /// A method of an object: a write.
@@ -322,7 +331,8 @@ impl Write for DestroyModel {
         let not_found = || Fault::BayModelNotFound(self.ident.clone());
         let uuid = Uuid::parse_str(&self.ident).map_err(|_| not_found())?;
         // Seeing a public model is not owning it.
-        let model = tx.model(&self.scope, Visibility::OwnOnly, Key::Uuid(uuid)).await?.ok_or_else(not_found)?;
+        let model =
+            tx.model(&self.scope, Visibility::OwnOnly, Key::Uuid(uuid)).await?.ok_or_else(not_found)?;
         if tx.model_in_use(uuid).await? {
             return Err(Fault::BayModelReferenced(self.ident.clone()).into());
         }

@@ -63,6 +63,13 @@ fn a_request_is_in_flight_until_its_guard_is_dropped() {
 }
 
 #[test]
+fn counters_are_shown_before_they_count() {
+    let text = rendered(begin_at_zero);
+    assert!(text.contains("mesos_conductor_leases_lost_total 0\n"), "{text}");
+    assert!(text.contains("mesos_conductor_broker_connected 0\n"), "{text}");
+}
+
+#[test]
 fn names_are_unique_and_prefixed() {
     for (index, (name, help)) in ALL.iter().enumerate() {
         assert!(name.starts_with("mesos_conductor_"), "{name}");

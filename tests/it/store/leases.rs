@@ -121,14 +121,14 @@ pub(super) async fn the_next_due_moment_covers_held_leases(db: Database) {
     assert!((now + 15_000..=now + 30_000).contains(&next));
 }
 
-pub(super) async fn waking_makes_an_operation_due(db: Database) {
-    let (operation, lease) = claimed(&db.store, Kind::BayCreate, LONG).await;
-    let mut tx = db.store.begin_held(&lease, LONG).await.unwrap();
-    tx.advance(&lease, &operation, Wake::Release { after: LONG }).await.unwrap();
-    tx.commit().await.unwrap();
+pub(super) async fn a_postponed_operation_is_nobodys_until_then(db: Database) {
+    let waiting = accepted(&db.store, Kind::BayCreate).await;
+    db.store.postpone(waiting.uuid, LONG).await.unwrap();
     assert!(due(&db.store).await.is_empty());
-    assert!(db.store.claim(operation.uuid, "other", LONG).await.unwrap().is_none());
-    assert!(db.store.wake(operation.uuid).await.unwrap());
-    assert_eq!(due(&db.store).await, [operation.uuid]);
-    assert!(!db.store.wake(Uuid::new_v4()).await.unwrap());
+    assert!(db.store.claim(waiting.uuid, "other", LONG).await.unwrap().is_none());
+    // What somebody holds is not touched.
+    let (held, lease) = claimed(&db.store, Kind::BayCreate, LONG).await;
+    db.store.postpone(held.uuid, LONG).await.unwrap();
+    db.store.release(&lease).await.unwrap();
+    assert_eq!(due(&db.store).await, [held.uuid]);
 }

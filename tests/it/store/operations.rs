@@ -148,7 +148,6 @@ pub(super) async fn a_successor_begins_when_its_predecessor_ends(db: Database) {
     assert_eq!(db.store.active_operation(create.bay).await.unwrap().unwrap().uuid, create.uuid);
     assert!(db.store.due_operations(9).await.unwrap().is_empty());
     assert!(db.store.claim(delete.uuid, "eager", LONG).await.unwrap().is_none());
-    assert!(!db.store.wake(delete.uuid).await.unwrap());
 
     assert_eq!(end(&db.store, &lease).await, Some(delete.uuid));
     assert_eq!(db.store.active_operation(create.bay).await.unwrap().unwrap().uuid, delete.uuid);

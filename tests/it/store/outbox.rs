@@ -126,3 +126,11 @@ pub(super) async fn two_workers_never_take_the_same_message(db: Database) {
     assert_eq!(all, (0..40).collect::<Vec<_>>());
     other.close().await;
 }
+
+pub(super) async fn a_message_that_cannot_be_read_holds_up_its_own_queue_only(db: Database) {
+    enqueue(&db.store, &notification("a", 1)).await;
+    db.raw("UPDATE outbox SET message = 'enc:v1:AAAA'").await;
+    enqueue(&db.store, &notification("a", 2)).await;
+    enqueue(&db.store, &notification("b", 3)).await;
+    assert_eq!(numbers(&claim(&db.store, HOLD).await), [3]);
+}

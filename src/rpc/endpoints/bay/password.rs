@@ -1,8 +1,8 @@
 //! Passwords of trustees, as `[DEFAULT] password_symbols` asks for them.
 
 use rand::Rng;
-use rand::rngs::OsRng;
 use rand::TryRngCore;
+use rand::rngs::OsRng;
 use rand::seq::{IndexedRandom, SliceRandom};
 use secrecy::SecretString;
 
@@ -12,9 +12,13 @@ const LENGTH: usize = 18;
 /// At least one symbol of each group, the rest from all of them, shuffled. The operating system is the source.
 pub(super) fn generate(groups: &[String]) -> SecretString {
     let mut source = OsRng.unwrap_err();
-    let groups: Vec<Vec<char>> =
-        groups.iter().map(|group| group.chars().collect()).filter(|group: &Vec<char>| !group.is_empty()).collect();
-    let mut symbols: Vec<char> = groups.iter().filter_map(|group| group.choose(&mut source).copied()).collect();
+    let groups: Vec<Vec<char>> = groups
+        .iter()
+        .map(|group| group.chars().collect())
+        .filter(|group: &Vec<char>| !group.is_empty())
+        .collect();
+    let mut symbols: Vec<char> =
+        groups.iter().filter_map(|group| group.choose(&mut source).copied()).collect();
     let all: Vec<char> = groups.concat();
     while symbols.len() < LENGTH && !all.is_empty() {
         symbols.push(all[source.random_range(0..all.len())]);

@@ -1,0 +1,76 @@
+//! What the documents say of the code is there, and what the code has is in the documents.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use mesos_conductor::operation::record::Kind;
+use mesos_conductor::{operation, rpc};
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn document(name: &str) -> String {
+    let path = root().join(name);
+    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// The first backquoted name in each heading of that level.
+fn headings(text: &str, level: &str) -> BTreeSet<String> {
+    text.lines()
+        .filter_map(|line| line.strip_prefix(level)?.strip_prefix(" `")?.split_once('`'))
+        .map(|(name, _)| name.to_owned())
+        .collect()
+}
+
+#[test]
+fn every_method_has_its_heading_and_every_heading_its_method() {
+    let served: BTreeSet<String> = rpc::method_names().map(str::to_owned).collect();
+    assert_eq!(headings(&document("docs/RPC.md"), "###"), served);
+}
+
+#[test]
+fn every_step_of_every_operation_is_in_the_architecture() {
+    let text = document("docs/ARCHITECTURE.md");
+    for kind in Kind::ALL {
+        let steps: Vec<_> = operation::steps::plan(*kind).steps().iter().map(|step| step.name()).collect();
+        let row = format!("| `{}` | `{}` |", kind.as_str(), steps.join("`, `"));
+        assert!(text.contains(&row), "docs/ARCHITECTURE.md lacks the row\n{row}");
+    }
+}
+
+/// The paths that a document names between backquotes or as link targets.
+fn paths(text: &str) -> impl Iterator<Item = &str> {
+    const ROOTS: [&str; 8] =
+        ["config/", "docs/", "migrations/", "proto/", "sandbox/", "scripts/", "src/", "tests/"];
+    text.split(['`', '(', ')', ' ', '\n', ',', ';'])
+        .map(|word| word.trim_end_matches(['.', ':']))
+        .filter(|word| ROOTS.iter().any(|root| word.starts_with(root)))
+        .filter(|word| !word.contains(['*', '<', '{']))
+}
+
+#[test]
+fn every_path_that_a_document_names_exists() {
+    for name in [
+        "README.md",
+        "SECURITY.md",
+        "docs/ARCHITECTURE.md",
+        "docs/DECISIONS.md",
+        "docs/OPERATIONS.md",
+        "docs/RPC.md",
+    ] {
+        let text = document(name);
+        let missing: Vec<PathBuf> =
+            paths(&text).map(|path| root().join(path)).filter(|path| !path.exists()).collect();
+        assert!(missing.is_empty(), "{name} names what is not there: {missing:?}");
+    }
+}
+
+#[test]
+fn every_metric_is_in_the_operations_manual_with_its_help() {
+    let text = document("docs/OPERATIONS.md");
+    for (name, help) in mesos_conductor::telemetry::metrics::ALL {
+        let row = text.lines().find(|line| line.starts_with(&format!("| `{name}` |")));
+        assert!(row.is_some_and(|row| row.contains(help.trim())), "docs/OPERATIONS.md lacks {name}: {help}");
+    }
+}
