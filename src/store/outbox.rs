@@ -112,16 +112,7 @@ impl Store {
         wanted: &[(i64, String)],
         rows: Vec<OutboxRow>,
     ) -> Result<Vec<OutboxRow>, Error> {
-        let ours: HashSet<i64> = rows.iter().map(|row| row.id).collect();
-        let mut taken: HashSet<&str> = HashSet::new();
-        let mut behind: HashSet<i64> = HashSet::new();
-        for (id, lane) in wanted {
-            if !ours.contains(id) {
-                taken.insert(lane);
-            } else if taken.contains(lane.as_str()) {
-                behind.insert(*id);
-            }
-        }
+        let behind = behind(wanted, &rows.iter().map(|row| row.id).collect());
         if !behind.is_empty() {
             let sql = format!(
                 "UPDATE outbox SET claimed_by = NULL, claimed_until = 0, attempts = attempts - 1 \
@@ -132,6 +123,20 @@ impl Store {
         }
         Ok(rows.into_iter().filter(|row| !behind.contains(&row.id)).collect())
     }
+}
+
+/// Which of ours stand behind one of the same routing key that we wanted and did not get.
+fn behind(wanted: &[(i64, String)], ours: &HashSet<i64>) -> HashSet<i64> {
+    let mut taken: HashSet<&str> = HashSet::new();
+    let mut behind = HashSet::new();
+    for (id, lane) in wanted {
+        if !ours.contains(id) {
+            taken.insert(lane);
+        } else if taken.contains(lane.as_str()) {
+            behind.insert(*id);
+        }
+    }
+    behind
 }
 
 /// A message sealed for its place.
@@ -164,4 +169,24 @@ fn marks(count: usize) -> String {
 /// The column only orders: a key that does not fit is told apart well enough by its beginning.
 fn lane(routing_key: &str) -> String {
     routing_key.chars().filter(|letter| *letter != '\0').take(255).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_published_before_what_another_worker_took_first() {
+        let wanted =
+            [(1, "a"), (2, "b"), (3, "a"), (4, "b"), (5, "a")].map(|(id, lane)| (id, lane.to_owned()));
+        let check = |ours: &[i64], expected: &[i64]| {
+            let found = behind(&wanted, &ours.iter().copied().collect());
+            assert_eq!(found, expected.iter().copied().collect(), "{ours:?}");
+        };
+        check(&[1, 2, 3, 4, 5], &[]);
+        check(&[2, 3, 4, 5], &[3, 5]);
+        check(&[1, 2, 4, 5], &[5]);
+        check(&[4], &[4]);
+        check(&[], &[]);
+    }
 }

@@ -91,6 +91,17 @@ impl Database {
         }
     }
 
+    /// Gives tables the collation that Magnum's have on MySQL, which compares without case.
+    pub(crate) async fn collate_like_magnum(&self) {
+        if self.store.backend() == Backend::MySql {
+            self.raw("ALTER TABLE cluster CONVERT TO CHARACTER SET utf8mb3 COLLATE utf8mb3_general_ci").await;
+            self.raw(
+                "ALTER TABLE cluster_template CONVERT TO CHARACTER SET utf8mb3 COLLATE utf8mb3_general_ci",
+            )
+            .await;
+        }
+    }
+
     /// The first column of every row as text; `NULL` is the empty text.
     pub(crate) async fn texts(&self, sql: &'static str) -> Vec<String> {
         let found: Vec<Option<String>> = match self.store.backend() {

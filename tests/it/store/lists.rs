@@ -37,6 +37,7 @@ pub(super) async fn filters_select_by_equality(db: Database) {
 }
 
 pub(super) async fn names_are_told_apart_by_case(db: Database) {
+    db.collate_like_magnum().await;
     for name in ["Same", "same", "same", "same"] {
         insert(&db.store, &bay("p", name)).await;
     }

@@ -60,10 +60,11 @@ pub(super) async fn a_duplicate_leaves_the_transaction_usable(db: Database) {
 }
 
 pub(super) async fn tenants_see_their_own_models_and_public_ones(db: Database) {
+    db.collate_like_magnum().await;
     let (mine, foreign) = (model("me", "a"), model("them", "b"));
     let public = BayModel { public: true, user_id: Some("other".into()), ..model("them", "c") };
     for model in [&mine, &foreign, &public] {
-        insert(&db.store, model).await;
+        insert(&db.store, &BayModel { tags: None, ..model.clone() }).await;
     }
     let names = async |scope: Scope, seen| {
         let models = db.store.models(&scope, seen, &Page::default()).await.unwrap();
