@@ -95,7 +95,11 @@ fn in_the_era_of_bays(status: Status) -> Status {
     if status == Status::RollbackInProgress {
         return Status::UpdateInProgress;
     }
-    if matches!(status, Status::RollbackFailed | Status::ResumeFailed) { Status::UpdateFailed } else { status }
+    if matches!(status, Status::RollbackFailed | Status::ResumeFailed) {
+        Status::UpdateFailed
+    } else {
+        status
+    }
 }
 
 /// A bay model as the object `BayModel`.

@@ -276,12 +276,14 @@ impl Drive<'_> {
             held: self.held,
         };
         // A step that ends its workers has nobody to report its failure: past the deadline it is not begun again.
-        let change = if step.bounded() && operation.attempts > MOST_ENDS && self.past_deadline(&operation).await? {
-            let text = format!("Gave up: the step `{}` was begun {} times.", step.name(), operation.attempts);
-            steps::plan(operation.kind).failed(&scene, Fault::Internal(text))
-        } else {
-            self.change(step, steps::plan(operation.kind), &scene).await?
-        };
+        let change =
+            if step.bounded() && operation.attempts > MOST_ENDS && self.past_deadline(&operation).await? {
+                let text =
+                    format!("Gave up: the step `{}` was begun {} times.", step.name(), operation.attempts);
+                steps::plan(operation.kind).failed(&scene, Fault::Internal(text))
+            } else {
+                self.change(step, steps::plan(operation.kind), &scene).await?
+            };
         self.record(operation.clone(), &progress, &bay, change, next).await
     }
 

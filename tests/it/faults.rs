@@ -34,10 +34,8 @@ fn update_args(uuid: &str, node_count: i64) -> Value {
 }
 
 fn message(error: &CallError) -> String {
-    match error {
-        CallError::Remote(failure) => failure.message.clone(),
-        other => panic!("not a failure of the conductor: {other}"),
-    }
+    let CallError::Remote(failure) = error else { panic!("not a failure of the conductor: {error}") };
+    failure.message.clone()
 }
 
 /// Creates, scales and deletes a bay while `rule` does its harm to one of the requests.

@@ -65,7 +65,7 @@ async fn a_woken_worker_writes_nothing(backend: Backend, point: &str) {
     assert_remaining(&world.sandbox, 1);
     let replies = peer.seen();
     assert_eq!(replies.len(), 1, "one call, one reply");
-    assert_eq!(data(&outcome(&replies[0]).unwrap())["name"], "b1");
+    assert_eq!(data(&outcome(&replies[0]).expect("the bay is created"))["name"], "b1");
     world.database.drop_it().await;
 }
 

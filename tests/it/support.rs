@@ -187,7 +187,7 @@ pub(crate) fn model_fields() -> Value {
     })
 }
 
-/// A Bay or BayModel as clients send it: every field changed.
+/// A Bay or `BayModel` as clients send it: every field changed.
 pub(crate) fn object(name: &str, version: &str, data: Value) -> Value {
     let changes: Vec<String> = data.as_object().expect("fields").keys().cloned().collect();
     json!({

@@ -39,7 +39,7 @@ impl Peer {
         let (kept, mut tasks) = (Arc::clone(&replies), JoinSet::new());
         tasks.spawn(async move {
             while let Some(Ok(delivery)) = consumer.next().await {
-                kept.lock().unwrap().push(delivery.data);
+                kept.lock().expect("no panic under the lock").push(delivery.data);
             }
         });
         let (exchange, topic) = (world.broker.exchange.clone(), world.broker.topic.clone());
@@ -81,7 +81,7 @@ impl Peer {
 
     /// What has come so far.
     pub(crate) fn seen(&self) -> Vec<Vec<u8>> {
-        self.replies.lock().unwrap().clone()
+        self.replies.lock().expect("no panic under the lock").clone()
     }
 
     /// Waits for so many replies.
