@@ -1,7 +1,7 @@
 //! The store: everything that outlives a process, in SQLite, PostgreSQL or MySQL/MariaDB.
 //!
-//! There is one [`Store`] and every statement is written once: [`sql`] turns it into each database's dialect
-//! and [`driver`] hides whose row or transaction it is. What an entity needs is in the module of its name.
+//! There is one [`Store`] and every statement is written once: `sql` turns it into each database's dialect
+//! and `driver` hides whose row or transaction it is. What an entity needs is in the module of its name.
 //! Writes go through a [`Transaction`], so that a message's key, its effect and its reply are one commit; the
 //! writes of an operation go through [`Store::begin_held`], whose first statement proves the lease.
 //!
