@@ -96,6 +96,7 @@ impl Worker {
                     .filter(|minutes| *minutes > 0),
             },
             lease: settings.conductor.operation_lease,
+            deadline: settings.conductor.operation_deadline,
             missing_queue_timeout: broker.missing_queue_timeout,
             owner: format!("{host}:{}:{}", std::process::id(), Uuid::new_v4().simple()),
             outbox_hint: Arc::new(Notify::new()),
@@ -221,7 +222,6 @@ fn rpc_settings(settings: &Settings) -> anyhow::Result<rpc::Settings> {
         ping_enabled: settings.default.rpc_ping_enabled,
         notify_queues: regex::Regex::new(pattern).context("[conductor] reply_queue_pattern")?,
         password_symbols: settings.default.password_symbols.clone(),
-        setup_deadline: settings.conductor.operation_deadline,
         max_attempts: settings.conductor.max_deliveries,
         max_size: settings.conductor.max_message_size,
     })

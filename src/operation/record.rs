@@ -71,7 +71,7 @@ pub struct Operation {
     pub reply_to: Option<ReplyTo>,
     /// A later delete wants this operation to stop at its next step boundary.
     pub superseded: bool,
-    /// Milliseconds of the database's clock after which the operation fails; `None` is no limit.
+    /// Milliseconds of the database's clock after which the current step is not tried again; `None` is no limit.
     pub deadline_ms: Option<i64>,
     /// Milliseconds of the database's clock when it was accepted.
     pub created_ms: i64,

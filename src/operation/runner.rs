@@ -49,6 +49,8 @@ pub struct Workshop {
     pub templates: Templates,
     pub settings: Settings,
     pub lease: Duration,
+    /// How long a step is tried again.
+    pub deadline: Duration,
     /// How long a vanished reply queue is waited for.
     pub missing_queue_timeout: Duration,
     /// This worker's name: unique in the pool and for this run of the process.
@@ -57,6 +59,13 @@ pub struct Workshop {
     pub outbox_hint: Arc<Notify>,
     /// Told when an operation was committed.
     pub hint: Arc<Notify>,
+}
+
+impl Workshop {
+    /// When a step that begins now is given up, in milliseconds of the database's clock.
+    pub(crate) fn deadline_after(&self, now_ms: i64) -> i64 {
+        now_ms.saturating_add(i64::try_from(self.deadline.as_millis()).unwrap_or(i64::MAX))
+    }
 }
 
 /// The pool member that runs operations.

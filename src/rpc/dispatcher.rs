@@ -36,8 +36,6 @@ pub struct Settings {
     /// Queues that a caller may name in `notify_queue`.
     pub notify_queues: Regex,
     pub password_symbols: Vec<String>,
-    /// How long what comes before a command's external effect is tried.
-    pub setup_deadline: Duration,
     /// After how many redeliveries a message is set aside.
     pub max_attempts: u32,
     /// The largest body that is read.

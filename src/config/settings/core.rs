@@ -50,8 +50,8 @@ section! {
         /// How long a worker may hold an operation without renewing its hold. A crashed worker's operations
         /// are taken over after this time.
         operation_lease: Duration = duration_from("10s", Duration::from_secs(2));
-        /// How long a request to the cloud is tried again before its operation fails. Waiting for a stack does not
-        /// count: it ends when Heat does.
+        /// How long each step of an operation is tried again before the operation fails. Waiting for a stack has no
+        /// such limit: it ends when Heat does.
         operation_deadline: Duration = duration_from("5m", Duration::from_secs(1));
         /// How often the stacks of running operations are looked at when no notification comes.
         poll_interval: Duration = duration_from("5s", Duration::from_millis(10));

@@ -95,6 +95,8 @@ impl Recorder<'_> {
         };
         step.clone_into(&mut operation.step);
         operation.attempts = 0;
+        // A stack may take longer than any deadline: what follows it has its own time.
+        operation.deadline_ms = Some(self.shop.deadline_after(tx.now_ms().await?));
         tx.advance(lease, &operation, Wake::Now).await?;
         Ok(Round::On(Box::new(operation)))
     }

@@ -1,26 +1,24 @@
 //! `bay_create`, `bay_update`, `bay_delete`: checked here, done by operations.
 
-use std::time::Duration;
-
 use async_trait::async_trait;
 use mesos_conductor_proto::object::Object;
-use secrecy::SecretString;
 use serde_json::Value;
 use uuid::Uuid;
 
 use crate::bay::{Bay, BayModel, Status, parameters};
 use crate::error::Fault;
-use crate::notify::{Event, Initiator, Outcome};
 use crate::objects;
-use crate::operation::progress::{Before, Progress};
-use crate::operation::record::{Kind, Operation, ReplyTo};
-use crate::operation::runner::Workshop;
+use crate::operation::progress::Before;
+use crate::operation::record::{Kind, Operation};
 use crate::operation::steps;
 use crate::rpc::arguments::{self, Argument, optional, required};
 use crate::rpc::method::{Action, Call, CallError, Method, Write, Written};
 use crate::store::{self, Key, Scope, Transaction, Visibility};
 
+mod command;
 mod password;
+
+use self::command::Command;
 
 /// The extras of every command, off unless given.
 const WAIT: Argument = optional("wait");
@@ -324,128 +322,6 @@ impl DeleteBay {
         tx.add_waiter(active.uuid, Some(reply_to), self.command.key.as_deref()).await?;
         if let Some(key) = &self.command.key {
             tx.attach_operation(key, active.uuid).await?;
-        }
-        Ok(Written::Operation)
-    }
-}
-
-/// What every command brings to its operation.
-struct Command {
-    kind: Kind,
-    key: Option<String>,
-    object_version: Option<String>,
-    reply_to: Option<ReplyTo>,
-    request_id: Option<String>,
-    token: Option<SecretString>,
-    initiator: Initiator,
-    notify_queue: Option<String>,
-    setup_deadline: Duration,
-    shop: std::sync::Arc<Workshop>,
-}
-
-impl Command {
-    fn read(call: &Call<'_>, kind: Kind, object: Option<&Object>) -> Result<Self, Fault> {
-        let args = call.args();
-        let context = &call.request.context;
-        let owned = |text: Option<&str>| text.map(str::to_owned);
-        let object_version = object.map(|object| object.version().to_string());
-        let notify_queue = arguments::text(args, "notify_queue")?.map(str::to_owned);
-        if let Some(queue) =
-            notify_queue.as_deref().filter(|queue| !call.settings.notify_queues.is_match(queue))
-        {
-            return Err(Fault::InvalidParameterValue(format!(
-                "notify_queue `{queue}` does not match the configured pattern `{}`.",
-                call.settings.notify_queues
-            )));
-        }
-        Ok(Self {
-            kind,
-            key: call.key(),
-            reply_to: call.reply_to(object_version.clone(), arguments::flag(args, "wait")?),
-            object_version,
-            request_id: owned(context.request_id()),
-            token: context.auth_token().map(SecretString::from),
-            initiator: Initiator {
-                user_id: owned(context.user_id()),
-                project_id: owned(context.project_id()),
-                domain_id: owned(context.user_domain_id().or_else(|| context.domain_id())),
-                context: context.without_secrets(),
-            },
-            notify_queue,
-            setup_deadline: call.settings.setup_deadline,
-            shop: std::sync::Arc::clone(call.shop),
-        })
-    }
-
-    async fn operation(
-        &self,
-        tx: &mut Transaction,
-        bay: &Bay,
-        before: Option<Before>,
-    ) -> Result<Operation, CallError> {
-        let now_ms = tx.now_ms().await?;
-        let progress = Progress {
-            initiator: self.initiator.clone(),
-            notify_queue: self.notify_queue.clone(),
-            before,
-            failure: None,
-            stack_may_appear: false,
-        };
-        let limit = i64::try_from(self.setup_deadline.as_millis()).unwrap_or(i64::MAX);
-        Ok(Operation {
-            uuid: Uuid::new_v4(),
-            kind: self.kind,
-            bay: bay.uuid,
-            request_id: self.request_id.clone(),
-            message_key: self.key.clone(),
-            step: steps::first(self.kind).to_owned(),
-            attempts: 0,
-            progress: progress.encode(),
-            // Scaling is done as the bay's trustee, or as the service user.
-            token: self.token.clone().filter(|_| self.kind != Kind::BayUpdate),
-            reply_to: self.reply_to.clone(),
-            superseded: false,
-            deadline_ms: Some(now_ms.saturating_add(limit)),
-            created_ms: now_ms,
-        })
-    }
-
-    /// Records the operation, and that it has begun.
-    async fn begin(
-        &self,
-        tx: &mut Transaction,
-        bay: &Bay,
-        before: Option<Before>,
-    ) -> Result<Written, CallError> {
-        let operation = self.operation(tx, bay, before).await?;
-        match tx.insert_operation(&operation).await {
-            Err(store::Error::Busy { .. }) => {
-                return Err(Fault::OperationInProgress(bay.name.clone().unwrap_or_default()).into());
-            }
-            other => other?,
-        }
-        self.accepted(tx, &operation, bay).await
-    }
-
-    /// Records an operation that waits for the active one to end.
-    async fn begin_after(&self, tx: &mut Transaction, bay: &Bay, active: Uuid) -> Result<Written, CallError> {
-        let operation = self.operation(tx, bay, None).await?;
-        tx.insert_successor(&operation, active).await?;
-        self.accepted(tx, &operation, bay).await
-    }
-
-    async fn accepted(
-        &self,
-        tx: &mut Transaction,
-        operation: &Operation,
-        bay: &Bay,
-    ) -> Result<Written, CallError> {
-        if let Some(key) = &self.key {
-            tx.attach_operation(key, operation.uuid).await?;
-        }
-        let event = Event { kind: self.kind, outcome: Outcome::Pending, bay, initiator: &self.initiator };
-        for message in self.shop.notifier.messages(&event, None) {
-            tx.enqueue(&message, Some(&self.shop.owner)).await?;
         }
         Ok(Written::Operation)
     }
