@@ -243,6 +243,7 @@ struct Supervisor {
 
 impl Supervisor {
     async fn run(&mut self) {
+        let mut last = None;
         while !self.shutdown.is_cancelled() {
             if let Waited::Stopped = self.wait_while_paused().await {
                 break;
@@ -261,10 +262,7 @@ impl Supervisor {
             count(&self.shared.stats.sessions);
             self.shared.health.send_replace(Health::Consuming);
             match session.consume(&self.shutdown).await {
-                Ended::Stopped(session) => {
-                    self.drain().await;
-                    session.finish().await;
-                }
+                Ended::Stopped(session) => last = Some(session),
                 Ended::Paused => {
                     self.shared.health.send_replace(Health::Paused);
                 }
@@ -279,6 +277,9 @@ impl Supervisor {
             }
         }
         self.drain().await;
+        if let Some(session) = last {
+            session.finish().await;
+        }
         self.shared.health.send_replace(Health::Down(None));
         if let Some(link) = self.link.take() {
             link.close().await;

@@ -320,3 +320,22 @@ async fn a_cast_whose_create_fails_leaves_nothing_either() {
     assert_remaining(&world.sandbox, 0);
     worker.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stack_that_goes_slowly_does_not_use_up_the_time_of_what_follows() {
+    let cloud = Config { delete_time: Duration::from_secs(5), ..Config::default() };
+    let world = World::with(Backend::Sqlite, cloud).await;
+    let configuration = world.configuration("");
+    let limited = configuration.replace("[conductor]\n", "[conductor]\noperation_deadline = \"3s\"\n");
+    assert_ne!(limited, configuration);
+    let worker = Worker::start_with(&world, &limited, None).await;
+    let caller = Caller::new(&world).await;
+    let model = caller.create_model().await;
+    let uuid = caller.create_bay(&model).await;
+    let busy = Rule::new(Service::Keystone, "DELETE", "/trusts/", Action::status(503)).once();
+    world.sandbox.faults().add(busy);
+    caller.call("bay_delete", json!({ "uuid": uuid })).await.expect("the delete is accepted");
+    caller.wait_until_gone(&uuid).await;
+    assert_remaining(&world.sandbox, 0);
+    worker.stop().await;
+}

@@ -21,7 +21,7 @@ use lapin::{
 };
 use tokio::{
     sync::{OwnedSemaphorePermit, mpsc},
-    time::timeout,
+    time::{error::Elapsed, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -266,12 +266,14 @@ async fn handle(shared: &Shared, routing: Routing, raw: Raw, hand_back: mpsc::Se
     match disposition {
         Disposition::Ack => {
             shared.progress.fetch_add(1, Ordering::Relaxed);
-            settle(shared, acker.ack(BasicAckOptions::default()).await);
+            let sent = timeout(ANSWER_TIMEOUT, acker.ack(BasicAckOptions::default())).await;
+            settle(shared, &sent);
         }
         Disposition::Reject => {
             shared.progress.fetch_add(1, Ordering::Relaxed);
             count(&shared.stats.rejected);
-            settle(shared, acker.reject(BasicRejectOptions { requeue: false }).await);
+            let sent = timeout(ANSWER_TIMEOUT, acker.reject(BasicRejectOptions { requeue: false })).await;
+            settle(shared, &sent);
         }
         // The session cancels the consumers before it hands the delivery back. If it has ended, they are.
         Disposition::Retry => {
@@ -284,9 +286,10 @@ async fn handle(shared: &Shared, routing: Routing, raw: Raw, hand_back: mpsc::Se
     }
 }
 
-/// `Ok(false)` is a failure too: the channel was lost before, and nothing was sent.
-fn settle(shared: &Shared, sent: lapin::Result<bool>) {
-    if !matches!(sent, Ok(true)) {
+/// `Ok(false)` is a failure too: the channel was lost before, and nothing was sent. So is a connection that takes no
+/// bytes: it will be given up, and must not keep the request in hand until then.
+fn settle(shared: &Shared, sent: &Result<lapin::Result<bool>, Elapsed>) {
+    if !matches!(sent, Ok(Ok(true))) {
         count(&shared.stats.lost_acks);
         tracing::warn!("an acknowledgement did not reach the broker; it will deliver the message again");
     }
@@ -295,7 +298,8 @@ fn settle(shared: &Shared, sent: lapin::Result<bool>) {
 async fn requeue(shared: &Shared, acker: &Acker) {
     count(&shared.stats.requeued);
     // When this does not arrive, the channel is gone and the broker has taken the message back already.
-    if !matches!(acker.reject(BasicRejectOptions { requeue: true }).await, Ok(true)) {
+    let sent = timeout(ANSWER_TIMEOUT, acker.reject(BasicRejectOptions { requeue: true })).await;
+    if !matches!(sent, Ok(Ok(true))) {
         tracing::debug!("a message went back to its queue with its channel");
     }
 }

@@ -60,6 +60,9 @@ pub(crate) fn broker() -> Option<Broker> {
     broker.retry_backoff = Duration::from_millis(50);
     broker.interval_max = Duration::from_millis(500);
     broker.reconnect_delay = Duration::from_millis(50);
+    // A reply that a cut swallowed must not keep its request in hand for as long as a test waits.
+    broker.confirm_timeout = Duration::from_secs(5);
+    broker.drain_timeout = Duration::from_secs(10);
     broker.connect_timeout = Duration::from_secs(5);
     Some(broker)
 }
