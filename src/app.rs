@@ -31,6 +31,9 @@ use crate::shutdown::Signals;
 use crate::telemetry::http::{Probes, Pulse};
 use crate::telemetry::{self, metrics};
 
+/// How long connections may take to close at the end.
+const LEAVE: Duration = Duration::from_secs(5);
+
 /// Runs a worker until a signal stops it.
 pub async fn serve(settings: Settings) -> anyhow::Result<()> {
     let metrics = metrics::install().context("the metrics recorder")?;
@@ -165,10 +168,18 @@ impl Worker {
             tracing::warn!("the drain timeout is over; other workers take over what is left");
         }
         stop.rest.cancel();
-        drop(http.await);
-        self.notifications.close().await;
-        self.shop.publisher.close().await;
-        self.shop.store.close().await;
+        // Nothing is left to lose: whoever does not let go of a connection must not keep the process.
+        let left = tokio::time::timeout(LEAVE, async {
+            drop(http.await);
+            tracing::debug!("the probes are closed");
+            self.notifications.close().await;
+            self.shop.publisher.close().await;
+            tracing::debug!("the publishers are closed");
+            self.shop.store.close().await;
+        });
+        if left.await.is_err() {
+            tracing::warn!("a connection was not closed in time; the process ends without");
+        }
         tracing::info!("the worker has stopped");
         Ok(())
     }
