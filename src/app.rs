@@ -156,13 +156,17 @@ impl Worker {
             ended = &mut outbox => bail!("the outbox ended: {ended:?}"),
         }
         tracing::info!("the worker stops: no new requests");
+        crate::shutdown::end_after(settings.conductor.drain_timeout + LEAVE * 2)?;
         let drained = tokio::time::timeout(settings.conductor.drain_timeout, async {
             stop.server.cancel();
             drop(server.await);
+            tracing::debug!("no request is in hand");
             stop.runner.cancel();
             drop(runner.await);
+            tracing::debug!("no operation is in hand");
             stop.outbox.cancel();
             drop(outbox.await);
+            tracing::debug!("the outbox is left");
         });
         if drained.await.is_err() {
             tracing::warn!("the drain timeout is over; other workers take over what is left");

@@ -1,6 +1,7 @@
 //! Signals: the first stops in order, the second at once.
 
 use std::io;
+use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -33,4 +34,16 @@ impl Signals {
             _ = self.interrupt.recv() => {}
         }
     }
+}
+
+/// Ends the process after `limit`, from a thread of its own: whatever keeps the runtime busy then, what is committed
+/// is safe, and the other workers take over.
+#[expect(clippy::disallowed_methods, reason = "this thread exists to be independent of the runtime")]
+pub(crate) fn end_after(limit: Duration) -> io::Result<()> {
+    let watch = move || {
+        std::thread::sleep(limit);
+        tracing::error!("the worker did not stop in time; it ends now");
+        std::process::exit(70);
+    };
+    std::thread::Builder::new().name("end-after".to_owned()).spawn(watch).map(drop)
 }

@@ -52,8 +52,10 @@ async fn a_woken_worker_writes_nothing(backend: Backend, point: &str) {
     world.sandbox.clear_log();
 
     paused.signal("CONT").await;
+    // On a slow machine the database has cut the sleeper's connection: then it is that which it notices.
     let noticed = eventually(|| async {
-        (paused.metric("mesos_conductor_leases_lost_total").await >= 1.0).then_some(())
+        let lost = paused.metric("mesos_conductor_leases_lost_total").await >= 1.0;
+        (lost || paused.log_text().contains("the operation is left until its lease ends")).then_some(())
     });
     assert!(noticed.await.is_some(), "no lease was lost:\n{}", paused.log_text());
     // Stopped in order, both have done all that they ever would.
