@@ -86,7 +86,7 @@ impl Outbox {
         let purpose = row.outgoing.purpose;
         match error {
             None => {
-                metrics::published(purpose, PublishOutcome::Confirmed);
+                published(&row.outgoing);
                 self.store.delete_outbox(row.id).await
             }
             Some(PublishError::Unroutable { .. }) if given_up(row) => {
