@@ -11,13 +11,13 @@ use crate::openstack::{self, Credentials, Error, NewStack};
 use crate::operation::progress::Progress;
 use crate::operation::record::Operation;
 use crate::operation::step::{Answer, Change, Plan, Scene, Step, StepError, with_status};
-use crate::operation::steps::stack::{self, Action};
+use crate::operation::steps::stack::{self, Action, AwaitStack};
 use crate::store::{Key, Scope, Visibility};
 
 pub struct BayCreate;
 
 static STEPS: &[&dyn Step] =
-    &[&Trustee, &Trust, &Stack, &AwaitStack, &UndoStack, &UndoTrust, &UndoTrustee, &UndoBay];
+    &[&Trustee, &Trust, &Stack, &AwaitStack(Action::Create), &UndoStack, &UndoTrust, &UndoTrustee, &UndoBay];
 
 const TRUSTEE: &str = "trustee";
 const TRUST: &str = "trust";
@@ -228,24 +228,6 @@ fn refused(error: &Error) -> StepError {
             None => Fault::Internal(message),
         }
     })
-}
-
-/// Follows the stack until it is complete or failed, and takes over its outputs.
-struct AwaitStack;
-
-#[async_trait]
-impl Step for AwaitStack {
-    fn name(&self) -> &'static str {
-        "await_stack"
-    }
-
-    fn bounded(&self) -> bool {
-        false
-    }
-
-    async fn run(&self, scene: &Scene<'_>) -> Result<Change, StepError> {
-        stack::follow(scene, Action::Create).await
-    }
 }
 
 /// A stack may have been made although nobody heard of it: it is looked for by name, and goes.

@@ -7,11 +7,11 @@ use crate::error::Fault;
 use crate::notify::Outcome;
 use crate::openstack::{Error, Outputs, StackPatch};
 use crate::operation::step::{Answer, Change, Plan, Scene, Step, StepError, with_status};
-use crate::operation::steps::stack::{self, Action};
+use crate::operation::steps::stack::{self, Action, AwaitStack};
 
 pub struct BayUpdate;
 
-static STEPS: &[&dyn Step] = &[&UpdateStack, &AwaitStack];
+static STEPS: &[&dyn Step] = &[&UpdateStack, &AwaitStack(Action::Update)];
 
 const STACK: &str = "stack";
 
@@ -100,21 +100,4 @@ fn refused(error: &Error, id: &str) -> StepError {
         Some(text) => Fault::InvalidParameterValue(text.to_owned()),
         None => Fault::Internal(message),
     })
-}
-
-struct AwaitStack;
-
-#[async_trait]
-impl Step for AwaitStack {
-    fn name(&self) -> &'static str {
-        "await_stack"
-    }
-
-    fn bounded(&self) -> bool {
-        false
-    }
-
-    async fn run(&self, scene: &Scene<'_>) -> Result<Change, StepError> {
-        stack::follow(scene, Action::Update).await
-    }
 }

@@ -1,10 +1,12 @@
 //! What the steps of all kinds share: judging a stack's state, and following it to its end.
 
+use async_trait::async_trait;
+
 use crate::bay::{Bay, Status, parameters};
 use crate::error::Fault;
 use crate::notify::Outcome;
 use crate::openstack::{Credentials, Error, Kind, Outputs, Stack};
-use crate::operation::step::{Answer, Change, Scene, StepError, with_status};
+use crate::operation::step::{Answer, Change, Scene, Step, StepError, with_status};
 use crate::telemetry::metrics;
 
 /// Which stack action is being followed.
@@ -80,8 +82,26 @@ impl Action {
     }
 }
 
+/// Follows the stack until it is complete or failed, and takes over its outputs.
+pub(super) struct AwaitStack(pub(super) Action);
+
+#[async_trait]
+impl Step for AwaitStack {
+    fn name(&self) -> &'static str {
+        "await_stack"
+    }
+
+    fn bounded(&self) -> bool {
+        false
+    }
+
+    async fn run(&self, scene: &Scene<'_>) -> Result<Change, StepError> {
+        follow(scene, self.0).await
+    }
+}
+
 /// Looks at the bay's stack once, and says what follows from what is seen.
-pub(super) async fn follow(scene: &Scene<'_>, action: Action) -> Result<Change, StepError> {
+async fn follow(scene: &Scene<'_>, action: Action) -> Result<Change, StepError> {
     let bay = scene.bay;
     let Some(id) = bay.stack_id.as_deref() else {
         return Err(StepError::Fatal(Fault::Internal("the bay has no stack to wait for".to_owned())));
