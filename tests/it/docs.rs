@@ -55,6 +55,7 @@ fn every_path_that_a_document_names_exists() {
         "README.md",
         "SECURITY.md",
         "docs/ARCHITECTURE.md",
+        "docs/COMPATIBILITY.md",
         "docs/DECISIONS.md",
         "docs/OPERATIONS.md",
         "docs/RPC.md",

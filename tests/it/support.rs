@@ -2,6 +2,8 @@
 
 #[path = "support/database.rs"]
 pub(crate) mod database;
+#[path = "support/document.rs"]
+pub(crate) mod document;
 #[path = "support/peer.rs"]
 pub(crate) mod peer;
 #[path = "support/worker.rs"]
