@@ -11,10 +11,8 @@ CREATE TABLE IF NOT EXISTS operation (
     attempts INT NOT NULL,
     superseded TINYINT(1) NOT NULL,
     request_id TEXT,
-    message_key VARCHAR(128),
     progress LONGTEXT,
     token LONGTEXT,
-    reply_to TEXT,
     reason TEXT,
     run_at BIGINT NOT NULL,
     lease_owner VARCHAR(255),
@@ -37,12 +35,14 @@ CREATE TABLE IF NOT EXISTS active_operation (
     CONSTRAINT uniq_active_operation0operation_uuid UNIQUE (operation_uuid)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
 
-CREATE TABLE IF NOT EXISTS operation_waiter (
+CREATE TABLE IF NOT EXISTS caller (
     id BIGINT NOT NULL AUTO_INCREMENT PRIMARY KEY,
     operation_uuid VARCHAR(36) NOT NULL,
-    reply_to TEXT,
+    reply_to LONGTEXT NOT NULL,
     message_key VARCHAR(128),
-    INDEX ix_operation_waiter_operation_uuid (operation_uuid)
+    beat_at BIGINT,
+    INDEX ix_caller_operation_uuid (operation_uuid),
+    INDEX ix_caller_beat_at (beat_at)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
 
 CREATE TABLE IF NOT EXISTS message (

@@ -10,10 +10,8 @@ CREATE TABLE IF NOT EXISTS operation (
     attempts INTEGER NOT NULL,
     superseded BOOLEAN NOT NULL,
     request_id TEXT,
-    message_key VARCHAR(128),
     progress TEXT,
     token TEXT,
-    reply_to TEXT,
     reason TEXT,
     run_at INTEGER NOT NULL,
     lease_owner VARCHAR(255),
@@ -36,13 +34,15 @@ CREATE TABLE IF NOT EXISTS active_operation (
     CONSTRAINT uniq_active_operation0operation_uuid UNIQUE (operation_uuid)
 );
 
-CREATE TABLE IF NOT EXISTS operation_waiter (
+CREATE TABLE IF NOT EXISTS caller (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     operation_uuid VARCHAR(36) NOT NULL,
-    reply_to TEXT,
-    message_key VARCHAR(128)
+    reply_to TEXT NOT NULL,
+    message_key VARCHAR(128),
+    beat_at INTEGER
 );
-CREATE INDEX IF NOT EXISTS ix_operation_waiter_operation_uuid ON operation_waiter (operation_uuid);
+CREATE INDEX IF NOT EXISTS ix_caller_operation_uuid ON caller (operation_uuid);
+CREATE INDEX IF NOT EXISTS ix_caller_beat_at ON caller (beat_at);
 
 CREATE TABLE IF NOT EXISTS message (
     message_key VARCHAR(128) NOT NULL,

@@ -57,8 +57,6 @@ pub struct Operation {
     pub kind: Kind,
     pub bay: Uuid,
     pub request_id: Option<String>,
-    /// The dedupe key of the message that asked for it, for storing the reply beside it.
-    pub message_key: Option<String>,
     /// The name of the step to run next.
     pub step: String,
     /// How often the current step was begun.
@@ -67,8 +65,6 @@ pub struct Operation {
     pub progress: Vec<u8>,
     /// The caller's token while it is needed; erased as soon as it is not. Encrypted at rest.
     pub token: Option<SecretString>,
-    /// Whom to answer; `None` for casts and once the reply is in the outbox.
-    pub reply_to: Option<ReplyTo>,
     /// A later delete wants this operation to stop at its next step boundary.
     pub superseded: bool,
     /// Milliseconds of the database's clock after which the current step is not tried again; `None` is no limit.

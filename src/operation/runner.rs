@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Notify, Semaphore};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -18,7 +18,6 @@ use crate::error::Fault;
 use crate::notify::{Notifier, Outcome};
 use crate::openstack::Cloud;
 use crate::operation::fault::{self, Phase};
-use crate::operation::heartbeat;
 use crate::operation::keeper::{Held, Keeper};
 use crate::operation::progress::Progress;
 use crate::operation::record::{Kind, Operation};
@@ -137,7 +136,6 @@ impl Runner {
             };
             let held = self.keeper.hold(lease, began);
             let (shop, keeper, stop) = (Arc::clone(&self.shop), Arc::clone(&self.keeper), stop.clone());
-            let permits = Arc::clone(&self.permits);
             let span = tracing::info_span!(
                 "operation",
                 operation = %operation.uuid,
@@ -146,10 +144,9 @@ impl Runner {
                 request_id = operation.request_id.as_deref().unwrap_or_default(),
             );
             let work = async move {
-                Drive { shop: &shop, held: &held, keeper: &keeper, permits, stop }
-                    .run(operation, permit)
-                    .await;
+                Drive { shop: &shop, held: &held, keeper: &keeper, stop }.run(operation).await;
                 keeper.let_go(&held);
+                drop(permit);
             };
             self.tasks.spawn(work.instrument(span));
         }
@@ -169,7 +166,6 @@ struct Drive<'a> {
     shop: &'a Workshop,
     held: &'a Arc<Held>,
     keeper: &'a Keeper,
-    permits: Arc<Semaphore>,
     stop: CancellationToken,
 }
 
@@ -177,8 +173,6 @@ struct Drive<'a> {
 enum Round {
     /// On to the next step at once.
     On(Box<Operation>),
-    /// Another look later, by this worker because the caller is kept waiting with heartbeats.
-    Later(Box<Operation>, Duration),
     /// Handed back for whoever is free then.
     Left,
     /// The operation is over.
@@ -186,25 +180,12 @@ enum Round {
 }
 
 impl Drive<'_> {
-    async fn run(&self, operation: Operation, permit: OwnedSemaphorePermit) {
-        let taken_over = self.held.lease.fence > 1;
-        let answered = CancellationToken::new();
-        let reply_to = operation.reply_to.clone();
-        let steps = async {
-            let outcome = tokio::select! {
-                outcome = self.rounds(operation, permit, &answered) => outcome,
-                // Nothing more may be written or asked for: another worker may be at it already.
-                () = self.held.lost.cancelled() => Ok(()),
-            };
-            answered.cancel();
-            outcome
+    async fn run(&self, operation: Operation) {
+        let outcome = tokio::select! {
+            outcome = self.rounds(operation) => outcome,
+            // Nothing more may be written or asked for: another worker may be at it already.
+            () = self.held.lost.cancelled() => Ok(()),
         };
-        let beats = async {
-            if let Some(reply_to) = &reply_to {
-                heartbeat::beat(&self.shop.publisher, reply_to, taken_over, &answered).await;
-            }
-        };
-        let (outcome, ()) = tokio::join!(steps, beats);
         match outcome {
             Ok(()) => {}
             Err(store::Error::LeaseLost { .. }) => self.keeper.lose(self.held),
@@ -213,12 +194,7 @@ impl Drive<'_> {
         }
     }
 
-    async fn rounds(
-        &self,
-        mut operation: Operation,
-        mut permit: OwnedSemaphorePermit,
-        answered: &CancellationToken,
-    ) -> Result<(), store::Error> {
+    async fn rounds(&self, mut operation: Operation) -> Result<(), store::Error> {
         let (kind, created_ms) = (operation.kind, operation.created_ms);
         loop {
             if self.stop.is_cancelled() {
@@ -233,16 +209,6 @@ impl Drive<'_> {
                     return Ok(());
                 }
                 Round::On(next) => operation = *next,
-                Round::Later(next, after) => {
-                    // Whoever waits lets others work (I9).
-                    drop(permit);
-                    self.stop.run_until_cancelled(tokio::time::sleep(after)).await;
-                    permit = Arc::clone(&self.permits).acquire_owned().await.expect("it is never closed");
-                    operation = *next;
-                }
-            }
-            if operation.reply_to.is_none() {
-                answered.cancel();
             }
         }
     }

@@ -14,7 +14,7 @@ use crate::operation::keeper::Held;
 use crate::operation::progress::Progress;
 use crate::operation::record::{Operation, Outgoing, Purpose, ReplyTo};
 use crate::operation::step::{Answer, BayChange, Change, Next};
-use crate::store::{self, Key, Scope, Transaction, Visibility, Wake};
+use crate::store::{self, Caller, Key, Scope, Transaction, Visibility, Wake};
 
 pub(super) struct Recorder<'a> {
     pub(super) shop: &'a Workshop,
@@ -44,7 +44,7 @@ impl Recorder<'_> {
         };
         let ending = matches!(change.next, Next::End(..));
         if let Some(answer) = &change.reply {
-            self.reply(&mut tx, &mut operation, answer, &bay, ending).await?;
+            self.reply(&mut tx, operation.uuid, answer, &bay, ending).await?;
         }
         if let Some(outcome) = change.event {
             let event = Event { kind: operation.kind, outcome, bay: &bay, initiator: &progress.initiator };
@@ -80,12 +80,7 @@ impl Recorder<'_> {
                 return Ok(Round::Over(ending, reason));
             }
             Next::Again(after) => {
-                // Long waits hold nothing (I9), but a caller who is kept waiting is kept informed by one worker.
-                let informed = operation.reply_to.as_ref().is_some_and(|to| to.address.heartbeat.is_some());
-                if informed {
-                    tx.advance(lease, &operation, Wake::After(after)).await?;
-                    return Ok(Round::Later(Box::new(operation), after));
-                }
+                // Long waits hold nothing (I9).
                 tx.advance(lease, &operation, Wake::Release { after }).await?;
                 return Ok(Round::Left);
             }
@@ -101,25 +96,19 @@ impl Recorder<'_> {
         Ok(Round::On(Box::new(operation)))
     }
 
-    /// Answers the caller, and whoever joined it, unless they wait for the end and this is not it.
+    /// Answers whoever waits, unless for the end and this is not it.
     async fn reply(
         &self,
         tx: &mut Transaction,
-        operation: &mut Operation,
+        operation: Uuid,
         answer: &Answer,
         bay: &Bay,
         ending: bool,
     ) -> Result<(), store::Error> {
-        let key = operation.message_key.clone();
-        if let Some(to) = operation.reply_to.take_if(|to| ending || !to.at_end) {
-            self.answer(tx, &to, key.as_deref(), answer, bay).await?;
-        }
-        for (to, key) in tx.take_waiters(operation.uuid).await? {
-            match to {
-                Some(to) if ending || !to.at_end => {
-                    self.answer(tx, &to, key.as_deref(), answer, bay).await?;
-                }
-                to => tx.add_waiter(operation.uuid, to.as_ref(), key.as_deref()).await?,
+        for caller in tx.callers(operation).await? {
+            if ending || !caller.reply_to.at_end {
+                self.answer(tx, &caller, answer, bay).await?;
+                tx.remove_caller(caller.id).await?;
             }
         }
         Ok(())
@@ -128,18 +117,17 @@ impl Recorder<'_> {
     async fn answer(
         &self,
         tx: &mut Transaction,
-        to: &ReplyTo,
-        message_key: Option<&str>,
+        caller: &Caller,
         answer: &Answer,
         bay: &Bay,
     ) -> Result<(), store::Error> {
         let outcome = match answer {
             Answer::Null => Ok(Value::Null),
             Answer::Fault(fault) => Err(fault.to_failure()),
-            Answer::Bay => self.bay(tx, to, bay).await?,
+            Answer::Bay => self.bay(tx, &caller.reply_to, bay).await?,
         };
-        let reply = reply(to, &outcome, self.shop.missing_queue_timeout);
-        if let Some(key) = message_key {
+        let reply = reply(&caller.reply_to, &outcome, self.shop.missing_queue_timeout);
+        if let Some(key) = &caller.message_key {
             tx.store_reply(key, &reply).await?;
         }
         tx.enqueue(&reply, Some(&self.shop.owner)).await?;
