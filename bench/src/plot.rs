@@ -49,7 +49,9 @@ fn panel(svg: &mut String, seen: &Seen, panel: &Panel, x: f64) -> anyhow::Result
     let mut y = 28.0;
     writeln!(svg, "<text x=\"{x}\" y=\"{y}\" font-weight=\"bold\">{}</text>", panel.title)?;
     let mut most = 0.0_f64;
-    for (method, subject) in Method::ALL.into_iter().flat_map(|method| method.subjects().map(|s| (method, s)))
+    for (method, subject) in Method::ALL
+        .into_iter()
+        .flat_map(|method| method.subjects().into_iter().map(move |subject| (method, subject)))
     {
         most = most.max(seen.figure((method, SHOWN, subject), panel.part)?.most);
     }
@@ -99,6 +101,6 @@ fn colour(subject: Subject) -> &'static str {
     match subject {
         Subject::Server(Kind::Conductor) => "#c2571a",
         Subject::Server(Kind::Python) => "#4878a8",
-        Subject::Server(Kind::Bare) | Subject::Driver => "#b5b5b5",
+        Subject::Server(Kind::Bare | Kind::BareChannels) | Subject::Driver => "#b5b5b5",
     }
 }

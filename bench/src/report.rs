@@ -106,7 +106,11 @@ impl Report {
         };
         for in_flight in [64, 512] {
             let goal = format!("CPU of a ping / the bare server's, {in_flight} in flight");
-            line(&goal, PING, self.seen.ping_ratio(in_flight)?)?;
+            line(&goal, PING, self.seen.ping_ratio(in_flight, Kind::Bare)?)?;
+            let goal = format!(
+                "CPU of a ping / the bare server's with a channel per message, {in_flight} in flight"
+            );
+            line(&goal, PING, self.seen.ping_ratio(in_flight, Kind::BareChannels)?)?;
         }
         for in_flight in [64, 512] {
             let goal = format!("CPU of a bay read / (bare server's ping + driver), {in_flight} in flight");
@@ -145,9 +149,9 @@ impl Seen {
     }
 
     /// Round by round: what disturbs one server of a round disturbs the others.
-    fn ping_ratio(&self, in_flight: usize) -> anyhow::Result<Figure> {
+    fn ping_ratio(&self, in_flight: usize, bare: Kind) -> anyhow::Result<Figure> {
         let ours = self.of((Method::Ping, in_flight, Subject::Server(Kind::Conductor)))?;
-        let bare = self.of((Method::Ping, in_flight, Subject::Server(Kind::Bare)))?;
+        let bare = self.of((Method::Ping, in_flight, Subject::Server(bare)))?;
         let ratios = ours.iter().zip(bare).map(|(ours, bare)| ours.cpu_per_thousand / bare.cpu_per_thousand);
         Figure::of(ratios).context("no round")
     }
@@ -177,6 +181,7 @@ impl Subject {
         match self {
             Self::Server(Kind::Conductor) => "mesos-conductor",
             Self::Server(Kind::Bare) => "bare lapin",
+            Self::Server(Kind::BareChannels) => "bare, channels",
             Self::Server(Kind::Python) => "oslo.messaging",
             Self::Driver => "sqlx alone",
         }

@@ -67,12 +67,13 @@ pub(crate) enum Subject {
 impl Method {
     pub(crate) const ALL: [Self; 2] = [Self::Ping, Self::Read];
 
-    pub(crate) fn subjects(self) -> [Subject; 3] {
-        let middle = match self {
-            Self::Ping => Subject::Server(Kind::Bare),
-            Self::Read => Subject::Driver,
-        };
-        [Subject::Server(Kind::Conductor), middle, Subject::Server(Kind::Python)]
+    pub(crate) fn subjects(self) -> Vec<Subject> {
+        match self {
+            Self::Ping => Kind::ALL.map(Subject::Server).to_vec(),
+            Self::Read => {
+                vec![Subject::Server(Kind::Conductor), Subject::Driver, Subject::Server(Kind::Python)]
+            }
+        }
     }
 }
 

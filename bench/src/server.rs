@@ -41,9 +41,6 @@ pub(crate) struct Programs {
     /// The Python server
     #[arg(long, default_value = "bench/server.py")]
     script: PathBuf,
-    /// Lets the bare server publish as the worker does, on a channel per message
-    #[arg(long)]
-    bare_channel_per_message: bool,
 }
 
 /// Which server.
@@ -51,11 +48,13 @@ pub(crate) struct Programs {
 pub(crate) enum Kind {
     Conductor,
     Bare,
+    /// The bare server, with a channel of its own for every message on its way: as the worker publishes.
+    BareChannels,
     Python,
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 3] = [Self::Conductor, Self::Bare, Self::Python];
+    pub(crate) const ALL: [Self; 4] = [Self::Conductor, Self::Bare, Self::BareChannels, Self::Python];
 }
 
 /// What every server is started with.
@@ -90,6 +89,11 @@ impl Server {
         let command = match kind {
             Kind::Conductor => site.worker(&broker)?,
             Kind::Bare => site.bare(&broker),
+            Kind::BareChannels => {
+                let mut command = site.bare(&broker);
+                command.arg("--channel-per-message");
+                command
+            }
             Kind::Python => site.python(&broker),
         };
         let log = site.directory.path().join(format!("{id}.log"));
@@ -125,9 +129,6 @@ impl Site {
         let mut command = Command::new(&self.programs.bare);
         command.args(["--amqp", &self.amqp, "--exchange", &broker.exchange, "--topic", &broker.topic]);
         command.args(["--prefetch", &AT_ONCE.to_string()]);
-        if self.programs.bare_channel_per_message {
-            command.arg("--channel-per-message");
-        }
         command
     }
 

@@ -28,7 +28,7 @@ struct Options {
     topic: String,
     #[arg(long)]
     prefetch: u16,
-    /// Gives every message on its way a channel of its own, as the worker does
+    /// Publishes as the worker does: every message on its way has a channel of its own
     #[arg(long)]
     channel_per_message: bool,
 }
