@@ -193,10 +193,12 @@ impl<'a> Release<'a> {
         let nobody = format!("nobody-{}", self.name);
         let wire = Wire::open(&format!("reply_{}", Uuid::new_v4().simple())).await;
         wire.bind(&world.broker.exchange, &format!("{}.{nobody}", world.broker.topic)).await;
-        let unanswered = json!({ "server": nobody, "timeout": 1 });
-        let error = self.peer.call_with("ping_conductor", json!({}), unanswered).await;
-        assert_eq!(error.expect_err("nobody answers")["class"], "MessagingTimeout");
+        let unanswered = json!({ "server": nobody, "timeout": 5 });
+        let call = self.peer.command("call", "ping_conductor", json!({}), unanswered).await;
+        // At once: a request is gone when its client has given it up.
         let sent = wire.next().await;
+        let error = self.peer.answer(call).await.expect_err("nobody answers");
+        assert_eq!(error["class"], "MessagingTimeout", "{}", self.name);
         let request = Request::decode(Some(&sent.content_type), &sent.body).expect("a request");
         let (msg_id, queue) = (request.msg_id.as_deref(), request.reply_q.as_deref());
         // As it was written, but for where the answer goes.
