@@ -41,7 +41,7 @@ release_environment() {
     if grep -q '^--no-binary' "$requirements"; then
         pinned_packages "$python" --requirement "$peers_dir/requirements-build.txt"
     fi
-    pinned_packages "$python" --no-build-isolation --requirement "$requirements"
+    pinned_packages "$python" --no-build-isolation --use-pep517 --requirement "$requirements"
     "$venv/bin/python" -W ignore -c "$statement; import oslo_messaging, magnum.common.exception"
     echo "$wanted" >"$venv/stamp"
     say "python: $venv is made ($(since "$start"))"
