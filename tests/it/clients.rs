@@ -19,9 +19,10 @@ use crate::support::{Caller, World, data, eventually, failure_class};
 const RELEASES: [&str; 7] = ["1.8.3", "4.5.1", "5.35.6", "9.5.2", "12.13.3", "14.0.1", "18.3.1"];
 
 /// How long a bay takes: longer than clients wait without a heartbeat.
-const CREATE_TIME: Duration = Duration::from_secs(6);
-/// Seconds without a sign of life after which a client gives up; the worker sends one every two.
-const MONITOR: u64 = 4;
+const CREATE_TIME: Duration = Duration::from_secs(10);
+/// Seconds without a sign of life after which a client gives up; the worker sends one every four. Shorter, and a machine that builds at the
+/// same time lets clients give up.
+const MONITOR: u64 = 8;
 
 const YES: &str = "yes";
 
