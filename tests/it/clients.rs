@@ -20,8 +20,8 @@ const RELEASES: [&str; 7] = ["1.8.3", "4.5.1", "5.35.6", "9.5.2", "12.13.3", "14
 
 /// How long a bay takes: longer than clients wait without a heartbeat.
 const CREATE_TIME: Duration = Duration::from_secs(10);
-/// Seconds without a sign of life after which a client gives up; the worker sends one every four. Shorter, and a machine that builds at the
-/// same time lets clients give up.
+/// Seconds without a sign of life after which a client gives up; the worker sends one every four. With half of it, a
+/// machine that builds at the same time made clients give up.
 const MONITOR: u64 = 8;
 
 const YES: &str = "yes";
