@@ -5,6 +5,8 @@ mod amqp;
 #[cfg(test)]
 mod bays;
 #[cfg(test)]
+mod clients;
+#[cfg(test)]
 mod dedupe;
 #[cfg(test)]
 mod docs;
