@@ -21,8 +21,8 @@ mod password;
 use self::command::Command;
 
 /// The extras of every command, off unless given.
-const WAIT: Argument = optional("wait");
-const NOTIFY_QUEUE: Argument = optional("notify_queue");
+const WAIT: Argument = optional("wait").flag();
+const NOTIFY_QUEUE: Argument = optional("notify_queue").text();
 /// The size of Magnum's text columns.
 const TEXT_LIMIT: usize = 255;
 
@@ -39,7 +39,12 @@ impl Method for Create {
     }
 
     fn arguments(&self) -> &'static [Argument] {
-        const TAKES: &[Argument] = &[required("bay"), optional("bay_create_timeout"), WAIT, NOTIFY_QUEUE];
+        const TAKES: &[Argument] = &[
+            required("bay").object(objects::BAY),
+            optional("bay_create_timeout").integer(),
+            WAIT,
+            NOTIFY_QUEUE,
+        ];
         TAKES
     }
 
@@ -173,7 +178,7 @@ impl Method for Update {
     }
 
     fn arguments(&self) -> &'static [Argument] {
-        const TAKES: &[Argument] = &[required("bay"), WAIT, NOTIFY_QUEUE];
+        const TAKES: &[Argument] = &[required("bay").object(objects::BAY), WAIT, NOTIFY_QUEUE];
         TAKES
     }
 
@@ -270,7 +275,7 @@ impl Method for Delete {
     }
 
     fn arguments(&self) -> &'static [Argument] {
-        const TAKES: &[Argument] = &[required("uuid"), WAIT, NOTIFY_QUEUE];
+        const TAKES: &[Argument] = &[required("uuid").text(), WAIT, NOTIFY_QUEUE];
         TAKES
     }
 
