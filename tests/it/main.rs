@@ -5,13 +5,19 @@ mod amqp;
 #[cfg(test)]
 mod bays;
 #[cfg(test)]
+mod contract;
+#[cfg(test)]
 mod dedupe;
 #[cfg(test)]
 mod docs;
 #[cfg(test)]
 mod endurance;
 #[cfg(test)]
+mod examples;
+#[cfg(test)]
 mod faults;
+#[cfg(test)]
+mod node;
 #[cfg(test)]
 mod outages;
 #[cfg(all(test, feature = "fault-points"))]

@@ -12,7 +12,7 @@ use crate::operation::progress::Before;
 use crate::operation::record::{Kind, Operation};
 use crate::operation::steps;
 use crate::rpc::arguments::{self, Argument, optional, required};
-use crate::rpc::method::{Action, Call, CallError, Method, Write, Written};
+use crate::rpc::method::{Action, Answers, Call, CallError, Method, Write, Written};
 use crate::store::{self, Key, Scope, Transaction, Visibility};
 
 mod command;
@@ -32,6 +32,10 @@ pub(super) struct Create;
 impl Method for Create {
     fn name(&self) -> &'static str {
         "bay_create"
+    }
+
+    fn answers(&self) -> Answers {
+        Answers::Object(objects::BAY)
     }
 
     fn writes(&self) -> bool {
@@ -173,6 +177,10 @@ impl Method for Update {
         "bay_update"
     }
 
+    fn answers(&self) -> Answers {
+        Answers::Object(objects::BAY)
+    }
+
     fn writes(&self) -> bool {
         true
     }
@@ -268,6 +276,10 @@ pub(super) struct Delete;
 impl Method for Delete {
     fn name(&self) -> &'static str {
         "bay_delete"
+    }
+
+    fn answers(&self) -> Answers {
+        Answers::Nothing
     }
 
     fn writes(&self) -> bool {

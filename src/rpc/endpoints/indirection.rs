@@ -11,7 +11,7 @@ use crate::bay::{Bay, BayModel, Status};
 use crate::error::Fault;
 use crate::objects;
 use crate::rpc::arguments::{self, Argument, bind, optional, required};
-use crate::rpc::method::{Action, Call, CallError, Method, Write, Written};
+use crate::rpc::method::{Action, Answers, Call, CallError, Method, Write, Written};
 use crate::store::{self, BayFilter, Key, Page, Scope, Transaction, Visibility};
 
 /// A method of an object's class: a read.
@@ -21,6 +21,10 @@ pub(super) struct ObjectClassAction;
 impl Method for ObjectClassAction {
     fn name(&self) -> &'static str {
         "object_class_action"
+    }
+
+    fn answers(&self) -> Answers {
+        Answers::ClassMethod
     }
 
     fn arguments(&self) -> &'static [Argument] {
@@ -242,6 +246,10 @@ pub(super) struct ObjectAction;
 impl Method for ObjectAction {
     fn name(&self) -> &'static str {
         "object_action"
+    }
+
+    fn answers(&self) -> Answers {
+        Answers::Changes
     }
 
     fn writes(&self) -> bool {
