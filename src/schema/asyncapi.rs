@@ -273,11 +273,7 @@ fn sealed(name: &str) -> Value {
         "properties": {
             "oslo.version": { "const": "2.0" },
             "oslo.message": any_of([
-                json!({
-                    "type": "string",
-                    "contentMediaType": Encoding::Json.content_type(),
-                    "contentSchema": refer(name),
-                }),
+                json!({ "type": "string", "contentMediaType": Encoding::Json.content_type() }),
                 refer(name),
             ]),
         },
