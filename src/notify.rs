@@ -63,13 +63,13 @@ pub struct Notifier {
 
 impl Notifier {
     /// The messages that tell of one event: one per topic, and one to the caller's own queue if it named one.
-    pub fn messages(&self, event: &Event<'_>, queue: Option<&str>) -> Vec<Outgoing> {
+    pub fn messages<T: Told>(&self, event: &Event<'_, T>, queue: Option<&str>) -> Vec<Outgoing> {
         let priority = event.outcome.priority();
         let now = OffsetDateTime::now_utc();
         let mut notification = Notification {
             message_id: Uuid::new_v4().to_string(),
             publisher_id: self.publisher_id.clone(),
-            event_type: event_type(event.kind),
+            event_type: event_type::<T>(event.kind),
             priority,
             payload: event.payload(now),
             timestamp: notification_time(now),
@@ -102,16 +102,25 @@ impl Notifier {
     }
 }
 
-/// One event in the life of a bay.
+/// What notifications tell of.
+pub trait Told {
+    /// What the kind of thing is called in event types and URIs.
+    const NAME: &'static str;
+
+    /// The thing itself, as a CADF resource.
+    fn target(&self) -> Value;
+}
+
+/// One event in the life of a bay or an app.
 #[derive(Debug, Clone, Copy)]
-pub struct Event<'a> {
+pub struct Event<'a, T> {
     pub kind: Kind,
     pub outcome: Outcome,
-    pub bay: &'a Bay,
+    pub of: &'a T,
     pub initiator: &'a Initiator,
 }
 
-impl Event<'_> {
+impl<T: Told> Event<'_, T> {
     fn payload(&self, now: OffsetDateTime) -> Value {
         let mut initiator = json!({
             "id": Uuid::new_v4().to_string(),
@@ -133,14 +142,17 @@ impl Event<'_> {
             "action": action(self.kind),
             "outcome": self.outcome.as_str(),
             "initiator": initiator,
-            "target": target(self.bay),
-            "observer": { "id": Uuid::new_v4().to_string(), "typeURI": "service/magnum/cluster" },
+            "target": self.of.target(),
+            "observer": {
+                "id": Uuid::new_v4().to_string(),
+                "typeURI": format!("service/magnum/{}", T::NAME),
+            },
         })
     }
 }
 
-pub(crate) fn event_type(kind: Kind) -> String {
-    format!("magnum.cluster.{}", action(kind))
+pub(crate) fn event_type<T: Told>(kind: Kind) -> String {
+    format!("magnum.{}.{}", T::NAME, action(kind))
 }
 
 pub(crate) fn action(kind: Kind) -> &'static str {
@@ -151,19 +163,23 @@ pub(crate) fn action(kind: Kind) -> &'static str {
     }
 }
 
-/// The bay itself, as Train and later describe a cluster.
-fn target(bay: &Bay) -> Value {
-    let content: Map = CONTENT.iter().map(|part| (part.name.to_owned(), (part.read)(bay))).collect();
-    json!({
-        "id": bay.uuid.to_string(),
-        "name": bay.name,
-        "typeURI": "service/magnum/cluster",
-        "attachments": [{
+impl Told for Bay {
+    const NAME: &'static str = "cluster";
+
+    /// As Train and later describe a cluster.
+    fn target(&self) -> Value {
+        let content: Map = CONTENT.iter().map(|part| (part.name.to_owned(), (part.read)(self))).collect();
+        json!({
+            "id": self.uuid.to_string(),
+            "name": self.name,
             "typeURI": "service/magnum/cluster",
-            "name": "cluster_data",
-            "content": content,
-        }],
-    })
+            "attachments": [{
+                "typeURI": "service/magnum/cluster",
+                "name": "cluster_data",
+                "content": content,
+            }],
+        })
+    }
 }
 
 /// Something that a notification says of a bay.

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::examples;
 use super::{DEFS, any_of, notifications, refer};
+use crate::bay::Bay;
 use crate::notify::{Outcome, event_type};
 use crate::operation::record::Kind;
 use crate::rpc;
@@ -246,7 +247,7 @@ fn messages() -> Value {
         let name = notifications::name(*kind);
         // The driver `messaging` sends them bare.
         let mut event = message(&name, any_of([refer(&name), sealed(&name)]));
-        event["summary"] = json!(event_type(*kind));
+        event["summary"] = json!(event_type::<Bay>(*kind));
         messages.insert(key(&name), event);
     }
     Value::Object(messages)

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::messages::context;
 use super::{objects, or_null, refer};
+use crate::bay::Bay;
 use crate::notify::{CONTENT, Outcome, action, event_type};
 use crate::operation::record::Kind;
 
@@ -18,7 +19,7 @@ pub(super) fn components() -> BTreeMap<String, Value> {
 
 /// The name of the schema of an event.
 pub(super) fn name(kind: Kind) -> String {
-    format!("{}.notification", event_type(kind))
+    format!("{}.notification", event_type::<Bay>(kind))
 }
 
 fn notification(kind: Kind) -> Value {
@@ -26,7 +27,7 @@ fn notification(kind: Kind) -> Value {
     let mut properties = json!({
         "message_id": { "type": "string", "format": "uuid" },
         "publisher_id": text,
-        "event_type": { "const": event_type(kind) },
+        "event_type": { "const": event_type::<Bay>(kind) },
         "priority": { "enum": priorities() },
         "timestamp": { "type": "string", "pattern": r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{6}$" },
         "_unique_id": text,
@@ -37,7 +38,7 @@ fn notification(kind: Kind) -> Value {
     let known = properties.as_object_mut().expect("it was made as one");
     known.extend(context(RequestContext::harmless_keys(), &json!({})));
     json!({
-        "title": format!("{}: it began, it is done, or it failed", event_type(kind)),
+        "title": format!("{}: it began, it is done, or it failed", event_type::<Bay>(kind)),
         "type": "object",
         "properties": properties,
         "required": required,

@@ -17,6 +17,8 @@ mod examples;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+mod heartbeats;
+#[cfg(test)]
 mod node;
 #[cfg(test)]
 mod outages;

@@ -23,6 +23,7 @@ use crate::bay::parameters::Placement;
 use crate::bay::template::Templates;
 use crate::config::{NotificationDriver, Settings};
 use crate::notify::Notifier;
+use crate::operation::heartbeat::Heartbeats;
 use crate::operation::outbox::Outbox;
 use crate::operation::runner::{Runner, Workshop};
 use crate::operation::step;
@@ -134,6 +135,7 @@ impl Worker {
         tasks.spawn(metrics::upkeep(metrics, stop.rest.clone()));
         let housekeeping = Housekeeping { shop: Arc::clone(&self.shop), pulse: self.pulse.clone() };
         tasks.spawn(housekeeping.run(settings.conductor.retention, stop.rest.clone()));
+        tasks.spawn(Heartbeats { shop: Arc::clone(&self.shop) }.run(stop.rest.clone()));
         tasks.spawn(health::count_broker(self.server.health(), self.server.stats(), stop.rest.clone()));
         let outbox = Outbox {
             store: self.shop.store.clone(),
