@@ -34,12 +34,12 @@ pub fn version_or_latest(name: &str, requested: Option<&str>) -> Result<Version,
 /// An object as it came: in its serialised form, or, where its class is known, as a plain dict of its fields. All of
 /// those then count as changed, at the newest version.
 pub fn read(value: &Value, class: Option<&str>) -> Result<Object, Fault> {
-    match (value, class) {
-        (Value::Object(fields), Some(class)) if !Object::is_primitive(value) => {
-            Ok(Object::from_fields(class, fields)?)
-        }
-        _ => Ok(Object::decode(value)?),
+    if let (Value::Object(fields), Some(class)) = (value, class)
+        && !Object::is_primitive(value)
+    {
+        return Ok(Object::from_fields(class, fields)?);
     }
+    Ok(Object::decode(value)?)
 }
 
 fn unsupported(name: &str, requested: &str) -> Fault {
