@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use mesos_conductor_proto::codec::{Encoding, Map};
 use mesos_conductor_proto::notification::{Driver, Notification, Priority};
+use mesos_conductor_proto::object::Kind as FieldKind;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use time::macros::format_description;
@@ -22,12 +23,18 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    fn as_str(self) -> &'static str {
+    pub(crate) const ALL: [Self; 3] = [Self::Pending, Self::Success, Self::Failure];
+
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Pending => "pending",
             Self::Success => "success",
             Self::Failure => "failure",
         }
+    }
+
+    pub(crate) fn priority(self) -> Priority {
+        if self == Self::Failure { Priority::Error } else { Priority::Info }
     }
 }
 
@@ -57,12 +64,12 @@ pub struct Notifier {
 impl Notifier {
     /// The messages that tell of one event: one per topic, and one to the caller's own queue if it named one.
     pub fn messages<T: Told>(&self, event: &Event<'_, T>, queue: Option<&str>) -> Vec<Outgoing> {
-        let priority = if event.outcome == Outcome::Failure { Priority::Error } else { Priority::Info };
+        let priority = event.outcome.priority();
         let now = OffsetDateTime::now_utc();
         let mut notification = Notification {
             message_id: Uuid::new_v4().to_string(),
             publisher_id: self.publisher_id.clone(),
-            event_type: format!("magnum.{}.{}", T::NAME, action(event.kind)),
+            event_type: event_type::<T>(event.kind),
             priority,
             payload: event.payload(now),
             timestamp: notification_time(now),
@@ -144,7 +151,11 @@ impl<T: Told> Event<'_, T> {
     }
 }
 
-fn action(kind: Kind) -> &'static str {
+pub(crate) fn event_type<T: Told>(kind: Kind) -> String {
+    format!("magnum.{}.{}", T::NAME, action(kind))
+}
+
+pub(crate) fn action(kind: Kind) -> &'static str {
     match kind {
         Kind::BayCreate => "create",
         Kind::BayUpdate => "update",
@@ -155,42 +166,56 @@ fn action(kind: Kind) -> &'static str {
 impl Told for Bay {
     const NAME: &'static str = "cluster";
 
-    /// As Train and later describe a cluster (the stray colon in one of the keys is theirs).
+    /// As Train and later describe a cluster.
     fn target(&self) -> Value {
-        let bay = self;
+        let content: Map = CONTENT.iter().map(|part| (part.name.to_owned(), (part.read)(self))).collect();
         json!({
-            "id": bay.uuid.to_string(),
-            "name": bay.name,
+            "id": self.uuid.to_string(),
+            "name": self.name,
             "typeURI": "service/magnum/cluster",
             "attachments": [{
                 "typeURI": "service/magnum/cluster",
                 "name": "cluster_data",
-                "content": {
-                    "status": bay.status.map(|status| status.as_str()),
-                    "status_reason": bay.status_reason,
-                    "project_id": bay.project_id,
-                    "created_at": bay.created_at.map(iso_time),
-                    "updated_at": bay.updated_at.map(iso_time),
-                    "cluster_template_id": bay.model_id,
-                    "keypair": bay.keypair,
-                    "docker_volume_size:": null,
-                    "labels": bay.labels,
-                    "master_flavor_id": null,
-                    "flavor_id": null,
-                    "stack_id": bay.stack_id,
-                    "health_status": null,
-                    "create_timeout": bay.create_timeout,
-                    "api_address": bay.api_address,
-                    "discovery_url": bay.discovery_url,
-                    "node_addresses": bay.node_addresses,
-                    "master_addresses": bay.master_addresses,
-                    "node_count": bay.node_count,
-                    "master_count": bay.master_count,
-                },
+                "content": content,
             }],
         })
     }
 }
+
+/// Something that a notification says of a bay.
+pub(crate) struct Part {
+    pub(crate) name: &'static str,
+    pub(crate) kind: FieldKind,
+    read: fn(&Bay) -> Value,
+}
+
+const fn part(name: &'static str, kind: FieldKind, read: fn(&Bay) -> Value) -> Part {
+    Part { name, kind, read }
+}
+
+/// What a notification says of a bay; any of it may be null (the stray colon in one of the names is Magnum's).
+pub(crate) static CONTENT: &[Part] = &[
+    part("status", FieldKind::Text, |bay| json!(bay.status.map(|status| status.as_str()))),
+    part("status_reason", FieldKind::Text, |bay| json!(bay.status_reason)),
+    part("project_id", FieldKind::Text, |bay| json!(bay.project_id)),
+    part("created_at", FieldKind::DateTime, |bay| json!(bay.created_at.map(iso_time))),
+    part("updated_at", FieldKind::DateTime, |bay| json!(bay.updated_at.map(iso_time))),
+    part("cluster_template_id", FieldKind::Text, |bay| json!(bay.model_id)),
+    part("keypair", FieldKind::Text, |bay| json!(bay.keypair)),
+    part("docker_volume_size:", FieldKind::Integer, |_| Value::Null),
+    part("labels", FieldKind::TextDict, |bay| json!(bay.labels)),
+    part("master_flavor_id", FieldKind::Text, |_| Value::Null),
+    part("flavor_id", FieldKind::Text, |_| Value::Null),
+    part("stack_id", FieldKind::Text, |bay| json!(bay.stack_id)),
+    part("health_status", FieldKind::Text, |_| Value::Null),
+    part("create_timeout", FieldKind::Integer, |bay| json!(bay.create_timeout)),
+    part("api_address", FieldKind::Text, |bay| json!(bay.api_address)),
+    part("discovery_url", FieldKind::Text, |bay| json!(bay.discovery_url)),
+    part("node_addresses", FieldKind::TextList, |bay| json!(bay.node_addresses)),
+    part("master_addresses", FieldKind::TextList, |bay| json!(bay.master_addresses)),
+    part("node_count", FieldKind::Integer, |bay| json!(bay.node_count)),
+    part("master_count", FieldKind::Integer, |bay| json!(bay.master_count)),
+];
 
 fn event_time(at: OffsetDateTime) -> String {
     let format =

@@ -157,7 +157,8 @@ pub(super) async fn a_successor_begins_when_its_predecessor_ends(db: Database) {
 
 pub(super) async fn only_one_successor_is_accepted(db: Database) {
     let create = accepted(&db.store, Kind::BayCreate).await;
-    let (first, second) = (operation(Kind::BayDelete, create.subject), operation(Kind::BayDelete, create.subject));
+    let (first, second) =
+        (operation(Kind::BayDelete, create.subject), operation(Kind::BayDelete, create.subject));
     let mut tx = db.store.begin().await.unwrap();
     tx.insert_successor(&first, create.uuid).await.unwrap();
     let refused = tx.insert_successor(&second, create.uuid).await;
