@@ -3,6 +3,7 @@
 mod broker;
 mod cloud;
 mod health;
+mod heartbeat;
 mod store;
 
 use std::sync::Arc;
@@ -135,6 +136,12 @@ impl Worker {
         let housekeeping = Housekeeping { shop: Arc::clone(&self.shop), pulse: self.pulse.clone() };
         tasks.spawn(housekeeping.run(settings.conductor.retention, stop.rest.clone()));
         tasks.spawn(health::count_broker(self.server.health(), self.server.stats(), stop.rest.clone()));
+        let heartbeat = heartbeat::Heartbeat {
+            store: self.shop.store.clone(),
+            host: settings.host_name(),
+            interval: settings.conductor.report_interval,
+        };
+        tasks.spawn(heartbeat.run(stop.rest.clone()));
         let outbox = Outbox {
             store: self.shop.store.clone(),
             publisher: self.shop.publisher.clone(),

@@ -22,8 +22,8 @@ pub(crate) trait Method: Send + Sync {
 
     fn arguments(&self) -> &'static [Argument];
 
-    /// Whether the method changes anything: then its requests are recorded, its refusals too.
-    fn writes(&self) -> bool {
+    /// Whether this call changes anything: then it is recorded, its refusal too.
+    fn writes(&self, _call: &Call<'_>) -> bool {
         false
     }
 

@@ -114,7 +114,9 @@ impl Field {
 /// The definition of that name.
 #[must_use]
 pub fn definition(name: &str) -> Option<&'static ObjectDef> {
-    [&BAY, &BAY_MODEL, &CERTIFICATE].into_iter().find(|definition| definition.name == name)
+    [&BAY, &BAY_MODEL, &BAY_LOCK, &CERTIFICATE, &MAGNUM_SERVICE, &X509_KEY_PAIR]
+        .into_iter()
+        .find(|definition| definition.name == name)
 }
 
 const FIRST: Version = Version::new(1, 0);
@@ -226,6 +228,55 @@ static CERTIFICATE: ObjectDef = ObjectDef {
         Field::new("bay_uuid", Kind::Text).key("cluster_uuid"),
         Field::new("csr", Kind::Text),
         Field::new("pem", Kind::Text),
+        Field::new("created_at", Kind::DateTime),
+        Field::new("updated_at", Kind::DateTime),
+    ],
+};
+
+/// The version of `X509KeyPair` in Liberty and Mitaka; earlier ones were never released.
+static X509_KEY_PAIR: ObjectDef = ObjectDef {
+    name: "X509KeyPair",
+    latest: Version::new(1, 1),
+    fields: &[
+        Field::new("id", Kind::Integer).required(),
+        Field::new("uuid", Kind::Uuid),
+        Field::new("name", Kind::Text),
+        Field::new("bay_uuid", Kind::Text),
+        Field::new("ca_cert", Kind::Text),
+        Field::new("certificate", Kind::Text),
+        Field::new("private_key", Kind::Text),
+        Field::new("project_id", Kind::Text),
+        Field::new("user_id", Kind::Text),
+        Field::new("created_at", Kind::DateTime),
+        Field::new("updated_at", Kind::DateTime),
+    ],
+};
+
+static MAGNUM_SERVICE: ObjectDef = ObjectDef {
+    name: "MagnumService",
+    latest: FIRST,
+    fields: &[
+        Field::new("id", Kind::Integer).required(),
+        Field::new("host", Kind::Text),
+        Field::new("binary", Kind::Text),
+        Field::new("disabled", Kind::Boolean).required(),
+        Field::new("disabled_reason", Kind::Text),
+        Field::new("last_seen_up", Kind::DateTime),
+        Field::new("forced_down", Kind::Boolean).required(),
+        Field::new("report_count", Kind::Integer).required(),
+        Field::new("created_at", Kind::DateTime),
+        Field::new("updated_at", Kind::DateTime),
+    ],
+};
+
+/// A lock of Liberty's conductors.
+static BAY_LOCK: ObjectDef = ObjectDef {
+    name: "BayLock",
+    latest: FIRST,
+    fields: &[
+        Field::new("id", Kind::Integer).required(),
+        Field::new("bay_uuid", Kind::Text),
+        Field::new("conductor_id", Kind::Text),
         Field::new("created_at", Kind::DateTime),
         Field::new("updated_at", Kind::DateTime),
     ],

@@ -34,7 +34,7 @@ impl Method for Create {
         "bay_create"
     }
 
-    fn writes(&self) -> bool {
+    fn writes(&self, _call: &Call<'_>) -> bool {
         true
     }
 
@@ -168,7 +168,7 @@ impl Method for Update {
         "bay_update"
     }
 
-    fn writes(&self) -> bool {
+    fn writes(&self, _call: &Call<'_>) -> bool {
         true
     }
 
@@ -265,7 +265,7 @@ impl Method for Delete {
         "bay_delete"
     }
 
-    fn writes(&self) -> bool {
+    fn writes(&self, _call: &Call<'_>) -> bool {
         true
     }
 
