@@ -13,6 +13,8 @@ mod endurance;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+mod indirection;
+#[cfg(test)]
 mod outages;
 #[cfg(all(test, feature = "fault-points"))]
 mod pool;
@@ -22,6 +24,8 @@ mod probes;
 mod python;
 #[cfg(test)]
 mod readme;
+#[cfg(test)]
+mod replay;
 #[cfg(test)]
 mod secrets;
 #[cfg(test)]

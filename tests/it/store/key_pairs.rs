@@ -80,7 +80,7 @@ pub(super) async fn a_private_key_is_sealed_and_a_clear_one_is_read(db: Database
     .await;
     let key = Key::Uuid(Uuid::from_u128(0x1111_1111_1111_1111_1111_1111_1111_1111));
     let magnums = db.store.key_pair(&Scope::All, key).await.unwrap().unwrap();
-    assert_eq!((secret(&magnums), magnums.name), (Some("clear"), None));
+    assert_eq!((secret(&magnums), &magnums.name), (Some("clear"), &None));
 }
 
 pub(super) async fn tenants_see_their_own_key_pairs(db: Database) {
