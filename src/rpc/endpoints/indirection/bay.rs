@@ -159,8 +159,8 @@ impl Editable for Bay {
         object: &Object,
         changes: &BTreeSet<String>,
     ) -> Result<(), CallError> {
-        change(&mut self, object, changes.iter())?;
         idle(tx, &self).await?;
+        change(&mut self, object, changes.iter())?;
         if changes.contains("name") {
             tx.rename_bay(self.uuid, self.name.as_deref()).await?;
         }
