@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{deed, no_updates, object, refused_with, unchanged};
+use crate::outages::database_proxy;
 use crate::support::database::Backend;
 use crate::support::worker::Worker;
 use crate::support::{Caller, World, data, eventually};
@@ -74,6 +75,24 @@ async fn two_workers_of_a_host_share_its_row() {
     let now = reported(&caller, 0).await;
     reported(&caller, now).await;
     second.stop().await;
+    world.database.drop_it().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_reports_go_on_once_the_database_is_back() {
+    let mut world = World::on(Backend::Postgres).await;
+    let proxy = database_proxy(&mut world).await;
+    let impatient = configured(&world).replace("[database]\n", "[database]\npool_timeout = \"500ms\"\n");
+    let worker = Worker::start_with(&world, &impatient, None).await;
+    let caller = Caller::new(&world).await;
+    reported(&caller, 0).await;
+    proxy.set_open(false);
+    proxy.cut();
+    assert!(worker.logged("the report in magnum_service waits for the next time").await);
+    let counted = world.database.texts("SELECT CAST(report_count AS TEXT) FROM magnum_service").await;
+    proxy.set_open(true);
+    reported(&caller, counted[0].parse().unwrap()).await;
+    worker.stop().await;
     world.database.drop_it().await;
 }
 
