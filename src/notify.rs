@@ -56,13 +56,13 @@ pub struct Notifier {
 
 impl Notifier {
     /// The messages that tell of one event: one per topic, and one to the caller's own queue if it named one.
-    pub fn messages(&self, event: &Event<'_>, queue: Option<&str>) -> Vec<Outgoing> {
+    pub fn messages<T: Told>(&self, event: &Event<'_, T>, queue: Option<&str>) -> Vec<Outgoing> {
         let priority = if event.outcome == Outcome::Failure { Priority::Error } else { Priority::Info };
         let now = OffsetDateTime::now_utc();
         let mut notification = Notification {
             message_id: Uuid::new_v4().to_string(),
             publisher_id: self.publisher_id.clone(),
-            event_type: format!("magnum.cluster.{}", action(event.kind)),
+            event_type: format!("magnum.{}.{}", T::NAME, action(event.kind)),
             priority,
             payload: event.payload(now),
             timestamp: notification_time(now),
@@ -95,16 +95,25 @@ impl Notifier {
     }
 }
 
-/// One event in the life of a bay.
+/// What notifications tell of.
+pub trait Told {
+    /// What the kind of thing is called in event types and URIs.
+    const NAME: &'static str;
+
+    /// The thing itself, as a CADF resource.
+    fn target(&self) -> Value;
+}
+
+/// One event in the life of a bay or an app.
 #[derive(Debug, Clone, Copy)]
-pub struct Event<'a> {
+pub struct Event<'a, T> {
     pub kind: Kind,
     pub outcome: Outcome,
-    pub bay: &'a Bay,
+    pub of: &'a T,
     pub initiator: &'a Initiator,
 }
 
-impl Event<'_> {
+impl<T: Told> Event<'_, T> {
     fn payload(&self, now: OffsetDateTime) -> Value {
         let mut initiator = json!({
             "id": Uuid::new_v4().to_string(),
@@ -126,8 +135,11 @@ impl Event<'_> {
             "action": action(self.kind),
             "outcome": self.outcome.as_str(),
             "initiator": initiator,
-            "target": target(self.bay),
-            "observer": { "id": Uuid::new_v4().to_string(), "typeURI": "service/magnum/cluster" },
+            "target": self.of.target(),
+            "observer": {
+                "id": Uuid::new_v4().to_string(),
+                "typeURI": format!("service/magnum/{}", T::NAME),
+            },
         })
     }
 }
@@ -140,39 +152,44 @@ fn action(kind: Kind) -> &'static str {
     }
 }
 
-/// The bay itself, as Train and later describe a cluster (the stray colon in one of the keys is theirs).
-fn target(bay: &Bay) -> Value {
-    json!({
-        "id": bay.uuid.to_string(),
-        "name": bay.name,
-        "typeURI": "service/magnum/cluster",
-        "attachments": [{
+impl Told for Bay {
+    const NAME: &'static str = "cluster";
+
+    /// As Train and later describe a cluster (the stray colon in one of the keys is theirs).
+    fn target(&self) -> Value {
+        let bay = self;
+        json!({
+            "id": bay.uuid.to_string(),
+            "name": bay.name,
             "typeURI": "service/magnum/cluster",
-            "name": "cluster_data",
-            "content": {
-                "status": bay.status.map(|status| status.as_str()),
-                "status_reason": bay.status_reason,
-                "project_id": bay.project_id,
-                "created_at": bay.created_at.map(iso_time),
-                "updated_at": bay.updated_at.map(iso_time),
-                "cluster_template_id": bay.model_id,
-                "keypair": bay.keypair,
-                "docker_volume_size:": null,
-                "labels": bay.labels,
-                "master_flavor_id": null,
-                "flavor_id": null,
-                "stack_id": bay.stack_id,
-                "health_status": null,
-                "create_timeout": bay.create_timeout,
-                "api_address": bay.api_address,
-                "discovery_url": bay.discovery_url,
-                "node_addresses": bay.node_addresses,
-                "master_addresses": bay.master_addresses,
-                "node_count": bay.node_count,
-                "master_count": bay.master_count,
-            },
-        }],
-    })
+            "attachments": [{
+                "typeURI": "service/magnum/cluster",
+                "name": "cluster_data",
+                "content": {
+                    "status": bay.status.map(|status| status.as_str()),
+                    "status_reason": bay.status_reason,
+                    "project_id": bay.project_id,
+                    "created_at": bay.created_at.map(iso_time),
+                    "updated_at": bay.updated_at.map(iso_time),
+                    "cluster_template_id": bay.model_id,
+                    "keypair": bay.keypair,
+                    "docker_volume_size:": null,
+                    "labels": bay.labels,
+                    "master_flavor_id": null,
+                    "flavor_id": null,
+                    "stack_id": bay.stack_id,
+                    "health_status": null,
+                    "create_timeout": bay.create_timeout,
+                    "api_address": bay.api_address,
+                    "discovery_url": bay.discovery_url,
+                    "node_addresses": bay.node_addresses,
+                    "master_addresses": bay.master_addresses,
+                    "node_count": bay.node_count,
+                    "master_count": bay.master_count,
+                },
+            }],
+        })
+    }
 }
 
 fn event_time(at: OffsetDateTime) -> String {

@@ -9,6 +9,7 @@
 //! services and bay locks are written alone.
 
 mod bays;
+mod callers;
 mod columns;
 mod connect;
 mod driver;
@@ -39,6 +40,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use driver::{Param, Pool, Read, Row, params};
 
 pub use bays::BayFilter;
+pub use callers::Caller;
 pub use driver::Transaction;
 pub use error::Error;
 pub use gauges::Gauges;

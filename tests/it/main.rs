@@ -13,6 +13,8 @@ mod endurance;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+mod heartbeats;
+#[cfg(test)]
 mod indirection;
 #[cfg(test)]
 mod outages;

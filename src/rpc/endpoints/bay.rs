@@ -319,10 +319,7 @@ impl DeleteBay {
         if accepted && !reply_to.at_end {
             return Ok(Written::Answer(Value::Null));
         }
-        tx.add_waiter(active.uuid, Some(reply_to), self.command.key.as_deref()).await?;
-        if let Some(key) = &self.command.key {
-            tx.attach_operation(key, active.uuid).await?;
-        }
+        self.command.await_answer(tx, active.uuid).await?;
         Ok(Written::Operation)
     }
 }

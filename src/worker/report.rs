@@ -11,13 +11,13 @@ use crate::store::Store;
 const BINARY: &str = "magnum-conductor";
 
 /// Reports again and again that this host's conductor is up.
-pub(super) struct Heartbeat {
+pub(super) struct Reports {
     pub(super) store: Store,
     pub(super) host: String,
     pub(super) interval: Duration,
 }
 
-impl Heartbeat {
+impl Reports {
     pub(super) async fn run(self, stop: CancellationToken) {
         let mut tick = tokio::time::interval(self.interval);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -3,7 +3,7 @@
 mod broker;
 mod cloud;
 mod health;
-mod heartbeat;
+mod report;
 mod store;
 
 use std::sync::Arc;
@@ -24,6 +24,7 @@ use crate::bay::parameters::Placement;
 use crate::bay::template::Templates;
 use crate::config::{NotificationDriver, Settings};
 use crate::notify::Notifier;
+use crate::operation::heartbeat::Heartbeats;
 use crate::operation::outbox::Outbox;
 use crate::operation::runner::{Runner, Workshop};
 use crate::operation::step;
@@ -135,13 +136,14 @@ impl Worker {
         tasks.spawn(metrics::upkeep(metrics, stop.rest.clone()));
         let housekeeping = Housekeeping { shop: Arc::clone(&self.shop), pulse: self.pulse.clone() };
         tasks.spawn(housekeeping.run(settings.conductor.retention, stop.rest.clone()));
+        tasks.spawn(Heartbeats { shop: Arc::clone(&self.shop) }.run(stop.rest.clone()));
         tasks.spawn(health::count_broker(self.server.health(), self.server.stats(), stop.rest.clone()));
-        let heartbeat = heartbeat::Heartbeat {
+        let reports = report::Reports {
             store: self.shop.store.clone(),
             host: settings.host_name(),
             interval: settings.conductor.report_interval,
         };
-        tasks.spawn(heartbeat.run(stop.rest.clone()));
+        tasks.spawn(reports.run(stop.rest.clone()));
         let outbox = Outbox {
             store: self.shop.store.clone(),
             publisher: self.shop.publisher.clone(),
