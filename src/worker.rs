@@ -3,6 +3,7 @@
 mod broker;
 mod cloud;
 mod health;
+mod report;
 mod store;
 
 use std::sync::Arc;
@@ -137,6 +138,12 @@ impl Worker {
         tasks.spawn(housekeeping.run(settings.conductor.retention, stop.rest.clone()));
         tasks.spawn(Heartbeats { shop: Arc::clone(&self.shop) }.run(stop.rest.clone()));
         tasks.spawn(health::count_broker(self.server.health(), self.server.stats(), stop.rest.clone()));
+        let reports = report::Reports {
+            store: self.shop.store.clone(),
+            host: settings.host_name(),
+            interval: settings.conductor.report_interval,
+        };
+        tasks.spawn(reports.run(stop.rest.clone()));
         let outbox = Outbox {
             store: self.shop.store.clone(),
             publisher: self.shop.publisher.clone(),

@@ -19,7 +19,7 @@ use crate::operation::outbox::{messages, published};
 use crate::operation::record::ReplyTo;
 use crate::operation::runner::{Workshop, reply};
 use crate::rpc::arguments;
-use crate::rpc::endpoints::METHODS;
+use crate::rpc::endpoints::{self, METHODS};
 use crate::rpc::method::{self, Action, Call, CallError, Method, Write, Written};
 use crate::store;
 use crate::telemetry::metrics::{self, Outcome, Reject};
@@ -138,7 +138,7 @@ impl Dispatcher {
         match method.run(&call).await {
             Ok(Action::Answer(value)) => Ok(Served::Answered(value)),
             Ok(Action::Write(write)) => self.write(request, &*write).await,
-            Err(CallError::Fault(fault)) if method.writes() => self.refuse(request, &fault).await,
+            Err(CallError::Fault(fault)) if method.writes(&call) => self.refuse(request, &fault).await,
             Err(error) => Err(error),
         }
     }
@@ -252,7 +252,7 @@ fn find(request: &Request) -> Result<&'static dyn Method, Fault> {
         return Err(Fault::UnsupportedVersion { version: request.version, method: name.to_owned() });
     }
     let found = METHODS.iter().copied().find(|method| method.name() == name);
-    found.ok_or_else(|| Fault::NoSuchMethod(name.to_owned()))
+    found.ok_or_else(|| endpoints::refusal(name).unwrap_or_else(|| Fault::NoSuchMethod(name.to_owned())))
 }
 
 fn body_hash(body: &[u8]) -> String {

@@ -21,6 +21,8 @@ mod faults;
 #[cfg(test)]
 mod heartbeats;
 #[cfg(test)]
+mod indirection;
+#[cfg(test)]
 mod node;
 #[cfg(test)]
 mod outages;
@@ -32,6 +34,8 @@ mod probes;
 mod python;
 #[cfg(test)]
 mod readme;
+#[cfg(test)]
+mod replay;
 #[cfg(test)]
 mod secrets;
 #[cfg(test)]

@@ -18,7 +18,7 @@ pub(crate) struct Peer {
     channel: Channel,
     exchange: String,
     topic: String,
-    queue: String,
+    pub(crate) queue: String,
     replies: Arc<Mutex<Vec<Vec<u8>>>>,
     _tasks: JoinSet<()>,
 }
