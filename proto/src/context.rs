@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde_json::Value;
 
-use crate::codec::{Keys, Map};
+use crate::codec::{Keys, Map, is_name};
 
 /// Keys whose value is text or null.
 const TEXT_KEYS: &[&str] = &[
@@ -221,10 +221,10 @@ impl RequestContext {
         self.text("trust_id")
     }
 
-    /// The id that ties the logs of all services together.
+    /// The id that ties the logs of all services together. What could not stand in a line of a log reads as absent.
     #[must_use]
     pub fn request_id(&self) -> Option<&str> {
-        self.text("request_id")
+        self.text("request_id").filter(|id| is_name(id))
     }
 
     /// The request id of the service that called the API.

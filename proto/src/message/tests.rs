@@ -6,7 +6,7 @@ use serde_json::json;
 use super::*;
 use crate::failure::Failure;
 
-fn decode(value: &Value) -> Result<Request, DecodeError> {
+fn decode(value: &Value) -> Result<Request, Malformed> {
     Request::decode(Some("application/json"), value.to_string().as_bytes())
 }
 
@@ -201,7 +201,7 @@ prop_compose! {
     fn any_request()(
         method in any::<String>(),
         [namespace, reply_q, unique_id] in any::<[Option<String>; 3]>(),
-        (major, minor, msg_id, monitor) in (any::<u32>(), any::<u32>(), ".{1,8}", any_monitor()),
+        (major, minor, msg_id, monitor) in (any::<u32>(), any::<u32>(), "[ -~]{1,8}", any_monitor()),
         args in proptest::collection::btree_map(any::<String>(), any::<Option<String>>(), 0..4),
         context in proptest::collection::btree_map("x_[a-z]{0,8}", any::<i64>(), 0..4),
         packed in any::<bool>(),
