@@ -55,6 +55,8 @@ enum Served {
     Answered(Value),
     /// What it asked for and how it is answered are committed.
     Recorded,
+    /// That it is refused is committed.
+    Refused,
 }
 
 impl Dispatcher {
@@ -117,6 +119,7 @@ impl Dispatcher {
         let began = Instant::now();
         let (outcome, disposition) = match self.serve(request).await {
             Ok(Served::Recorded) => (Outcome::Ok, Disposition::Ack),
+            Ok(Served::Refused) => (Outcome::Refused, Disposition::Ack),
             Ok(Served::Answered(value)) => (Outcome::Ok, self.answer(request, Ok(value)).await?),
             Err(CallError::Fault(fault)) => {
                 tracing::info!(fault = %Brief(&fault), "the request is refused");
@@ -160,7 +163,7 @@ impl Dispatcher {
     async fn refuse(&self, request: &Request, fault: &Fault) -> Result<Served, CallError> {
         tracing::info!(fault = %Brief(fault), "the request is refused");
         self.persist(request, None, Some(&Err(fault.to_failure()))).await?;
-        Ok(Served::Recorded)
+        Ok(Served::Refused)
     }
 
     /// Records again what gave way to another transaction.

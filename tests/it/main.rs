@@ -13,6 +13,8 @@ mod endurance;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+mod hostile;
+#[cfg(test)]
 mod outages;
 #[cfg(all(test, feature = "fault-points"))]
 mod pool;
