@@ -334,6 +334,18 @@ mod tests {
     }
 
     #[test]
+    fn a_request_id_that_could_not_stand_in_a_line_reads_as_absent() {
+        for (id, read) in [
+            ("req-1", Some("req-1")),
+            ("req-1\nERROR forged", None),
+            (&*"r".repeat(256), None),
+            ("", Some("")),
+        ] {
+            assert_eq!(context(json!({ "request_id": id })).unwrap().request_id(), read);
+        }
+    }
+
+    #[test]
     fn ids_fall_back_to_aliases_that_look_like_ids_only_when_absent() {
         let check = |value: Value, project: Option<&str>| {
             assert_eq!(context(value.clone()).unwrap().project_id(), project, "{value}");

@@ -207,6 +207,20 @@ mod tests {
     }
 
     #[test]
+    fn a_failure_repeats_no_more_than_the_beginning_of_what_a_client_sent() {
+        let long = "é".repeat(1_000_000);
+        let kwargs = json!({ "bay": long }).as_object().unwrap().clone();
+        for failure in [
+            Failure::magnum_with("BayNotFound", 404, &long, kwargs),
+            Failure::no_such_method(&long),
+            Failure::type_error(&long),
+        ] {
+            assert!(failure.to_text().len() < 12_000, "{}", failure.to_text().len());
+            assert!(failure.message.ends_with("é…"), "cut between characters, and marked");
+        }
+    }
+
+    #[test]
     fn broken_text_is_an_error() {
         for text in [
             "",
