@@ -20,7 +20,7 @@ pub(crate) struct Budget {
 
 impl Budget {
     /// What a request may hold. A service catalog of a large cloud has some thousands; the worst that so many values
-    /// can be, maps of one entry, is 32 MiB.
+    /// can be, maps of one entry, is 34 MB.
     pub(crate) const fn of_request() -> Self {
         Self::of(50_000)
     }

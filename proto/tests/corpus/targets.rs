@@ -8,10 +8,10 @@ use mesos_conductor_proto::object::Object;
 use serde_json::Value;
 
 /// A function over an input.
-pub type Target = fn(&[u8]);
+pub(crate) type Target = fn(&[u8]);
 
 /// Every target by name; its corpus is the folder of that name.
-pub const ALL: &[(&str, Target)] = &[
+pub(crate) const ALL: &[(&str, Target)] = &[
     ("request", request),
     ("round_trip", round_trip),
     ("reply", reply),
@@ -35,7 +35,7 @@ fn split(input: &[u8]) -> Option<(Option<&'static str>, &[u8])> {
 }
 
 /// What stops a request is told in a line, and its sender hears of it where it can be found.
-pub fn request(input: &[u8]) {
+fn request(input: &[u8]) {
     let Some((content_type, body)) = split(input) else { return };
     match Request::decode(content_type, body) {
         Ok(request) => {
@@ -74,7 +74,7 @@ fn answer(address: &ReplyAddress) {
 }
 
 /// What was decoded is encoded and decoded again to the same request, in either encoding.
-pub fn round_trip(input: &[u8]) {
+fn round_trip(input: &[u8]) {
     let Some((content_type, body)) = split(input) else { return };
     let Ok(mut request) = Request::decode(content_type, body) else { return };
     for encoding in [Encoding::Json, Encoding::MessagePack] {
@@ -118,7 +118,7 @@ fn assert_same(one: &Value, other: &Value) {
 }
 
 /// Several bodies, each on a line of its own, as replies of one call.
-pub fn reply(input: &[u8]) {
+fn reply(input: &[u8]) {
     let Some((content_type, bodies)) = split(input) else { return };
     let mut assembly = Assembly::default();
     for body in bodies.split(|byte| *byte == b'\n') {
@@ -157,7 +157,7 @@ fn give(msg_id: &str, outcome: &Result<Value, mesos_conductor_proto::failure::Fa
 }
 
 /// A notification goes on in either form as it came.
-pub fn notification(input: &[u8]) {
+fn notification(input: &[u8]) {
     let Some((content_type, body)) = split(input) else { return };
     match Notification::decode(content_type, body) {
         Ok(notification) => {
@@ -178,7 +178,7 @@ pub fn notification(input: &[u8]) {
 }
 
 /// An object is written as it was read, fields that its version does not have left out.
-pub fn object(input: &[u8]) {
+fn object(input: &[u8]) {
     let Ok(map) = codec::open(Encoding::Json, input) else { return };
     match Object::decode(&Value::Object(map)) {
         Ok(object) => {
