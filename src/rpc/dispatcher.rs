@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use mesos_conductor_proto::failure::Failure;
-use mesos_conductor_proto::message::Request;
+use mesos_conductor_proto::message::{Malformed, Request};
 use mesos_conductor_proto::version::Version;
 use regex::Regex;
 use serde_json::Value;
@@ -22,6 +22,7 @@ use crate::rpc::arguments;
 use crate::rpc::endpoints::{self, METHODS};
 use crate::rpc::method::{self, Action, Call, CallError, Method, Write, Written};
 use crate::store;
+use crate::telemetry::Brief;
 use crate::telemetry::metrics::{self, Outcome, Reject};
 
 /// The version of every method: Magnum never declared another.
@@ -54,6 +55,8 @@ enum Served {
     Answered(Value),
     /// What it asked for and how it is answered are committed.
     Recorded,
+    /// That it is refused is committed.
+    Refused,
 }
 
 impl Dispatcher {
@@ -82,9 +85,11 @@ impl Dispatcher {
         }
         let request = match Request::decode(delivery.content_type.as_deref(), &delivery.body) {
             Ok(request) => request,
-            Err(error) => {
-                tracing::warn!(%error, bytes = delivery.body.len(), "a message that is no request is rejected");
+            Err(malformed) => {
+                let bytes = delivery.body.len();
+                tracing::warn!(error = %malformed, bytes, "a message that is no request is rejected");
                 metrics::reject(Reject::Undecodable);
+                self.tell(malformed).await;
                 return Ok(Disposition::Reject);
             }
         };
@@ -114,9 +119,10 @@ impl Dispatcher {
         let began = Instant::now();
         let (outcome, disposition) = match self.serve(request).await {
             Ok(Served::Recorded) => (Outcome::Ok, Disposition::Ack),
+            Ok(Served::Refused) => (Outcome::Refused, Disposition::Ack),
             Ok(Served::Answered(value)) => (Outcome::Ok, self.answer(request, Ok(value)).await?),
             Err(CallError::Fault(fault)) => {
-                tracing::info!(%fault, "the request is refused");
+                tracing::info!(fault = %Brief(&fault), "the request is refused");
                 (Outcome::Refused, self.answer(request, Err(fault.to_failure())).await?)
             }
             Err(CallError::Store(error)) if error.is_unavailable() => return Err(error),
@@ -155,9 +161,9 @@ impl Dispatcher {
 
     /// A refused command is recorded too, so that its repeat is refused alike.
     async fn refuse(&self, request: &Request, fault: &Fault) -> Result<Served, CallError> {
-        tracing::info!(%fault, "the request is refused");
+        tracing::info!(fault = %Brief(fault), "the request is refused");
         self.persist(request, None, Some(&Err(fault.to_failure()))).await?;
-        Ok(Served::Recorded)
+        Ok(Served::Refused)
     }
 
     /// Records again what gave way to another transaction.
@@ -220,6 +226,21 @@ impl Dispatcher {
         tx.commit().await?;
         self.shop.outbox_hint.notify_one();
         Ok(())
+    }
+
+    /// Tells a caller that its request is none, as oslo.messaging's dispatcher tells of arguments that do not fit. Once:
+    /// such a call leaves nothing behind that could say it again.
+    async fn tell(&self, malformed: Malformed) {
+        let Some(address) = malformed.reply_to else { return };
+        let failure = Failure::type_error(&malformed.error.to_string());
+        let to = ReplyTo { address: *address, object_version: None, at_end: false };
+        let reply = reply(&to, &Err(failure), self.shop.missing_queue_timeout);
+        match self.shop.publisher.publish_in_order(&messages(&reply)).await {
+            Ok(()) => published(&reply),
+            Err(error) => {
+                tracing::debug!(%error, "the sender of a message that is no request cannot be told")
+            }
+        }
     }
 
     /// Publishes an answer that needs no record. Where the broker does not take it at once, the outbox keeps it, so

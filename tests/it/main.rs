@@ -21,6 +21,8 @@ mod faults;
 #[cfg(test)]
 mod heartbeats;
 #[cfg(test)]
+mod hostile;
+#[cfg(test)]
 mod indirection;
 #[cfg(test)]
 mod node;

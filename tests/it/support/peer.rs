@@ -79,6 +79,18 @@ impl Peer {
         sent.expect("it is sent").await.expect("the broker has it");
     }
 
+    /// The queue that its replies come to.
+    pub(crate) fn queue(&self) -> &str {
+        &self.queue
+    }
+
+    /// How many messages wait for the workers.
+    pub(crate) async fn waiting(&self) -> u32 {
+        let options = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
+        let queue = self.channel.queue_declare(self.topic.as_str().into(), options, FieldTable::default());
+        queue.await.expect("the queue is there").message_count()
+    }
+
     /// What has come so far.
     pub(crate) fn seen(&self) -> Vec<Vec<u8>> {
         self.replies.lock().expect("no panic under the lock").clone()
