@@ -25,6 +25,8 @@ mod readme;
 #[cfg(test)]
 mod secrets;
 #[cfg(test)]
+mod settings;
+#[cfg(test)]
 mod store;
 #[cfg(test)]
 mod support;
