@@ -20,6 +20,13 @@ source "$root_dir/scripts/lib/rabbitmq.sh"
 # shellcheck disable=SC2034  # Of rabbitmq_configure.
 rabbitmq_more_config=$services_dir/more.conf rabbitmq_plugins=$services_dir/plugins
 
+# Far from where the shared node looks.
+rabbitmq_port() {
+    local port=$CONDUCTOR_TEST_AMQP_PORT
+    until rabbitmq_ports_free "$port"; do port=$((port + 10)); done
+    echo "$port"
+}
+
 # Nobody needs what is in it: there is nothing to wait for.
 end() {
     local name pid

@@ -23,10 +23,11 @@ use super::settings::Compression;
 
 /// The header that says how a body is compressed.
 pub(super) const HEADER: &str = "compression";
-/// What a decoder may keep of what it has written, whatever a body says that it needs: twice what Python's
-/// presets use at their default.
+/// What a decoder may always keep of what it has written: twice what Python's presets take by default.
 const LARGEST_WINDOW: usize = 16 << 20;
 const READ_BUFFER: NonZeroUsize = NonZeroUsize::new(8192).expect("it is not zero");
+/// How a brotli stream with a large window begins, in seven bits.
+const BROTLI_LARGE_WINDOW: u8 = 0x11;
 /// How gzip's framing begins; a zlib stream never does.
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 
@@ -75,8 +76,11 @@ impl Format {
         })
     }
 
-    fn reader(self, body: Vec<u8>) -> io::Result<Box<dyn Read>> {
+    fn reader(self, body: Vec<u8>, limit: usize) -> io::Result<Box<dyn Read>> {
         let gzip = body.starts_with(&GZIP_MAGIC);
+        let large_window = body.first().is_some_and(|first| first & 0x7f == BROTLI_LARGE_WINDOW);
+        // Who may send so much may have a window for all of it.
+        let window = LARGEST_WINDOW.max(limit);
         let body = Cursor::new(body);
         Ok(match self {
             // Who has read the content type and not kombu sends gzip.
@@ -84,13 +88,14 @@ impl Format {
             Self::Zlib => Box::new(ZlibDecoder::new(body)),
             Self::Bzip2 => Box::new(MultiBzDecoder::new(body)),
             Self::Xz => {
-                let decoder = XzDecoder::in_heap_with_alloc_dict_size(0, LARGEST_WINDOW);
+                let decoder = XzDecoder::in_heap_with_alloc_dict_size(0, window);
                 Box::new(XzReader::new_with_buffer_size_and_decoder(body, READ_BUFFER, decoder))
             }
             Self::Zstd => Box::new(
-                StreamingDecoder::new_with_max_window_size(body, LARGEST_WINDOW as u64)
-                    .map_err(io::Error::other)?,
+                StreamingDecoder::new_with_max_window_size(body, window as u64).map_err(io::Error::other)?,
             ),
+            // An extension of the format, up to 1 GiB; kombu never asks for it.
+            Self::Brotli if large_window => return Err(io::Error::other("its window is too large")),
             Self::Brotli => Box::new(Decompressor::new(body, READ_BUFFER.get())),
         })
     }
@@ -99,7 +104,7 @@ impl Format {
         let broken = |source| ExpandError::Broken { format: self, source };
         let mut expanded = Vec::new();
         // One byte more than may be tells what is too large from what just fits.
-        let mut reader = self.reader(body).map_err(broken)?.take(limit as u64 + 1);
+        let mut reader = self.reader(body, limit).map_err(broken)?.take(limit as u64 + 1);
         reader.read_to_end(&mut expanded).map_err(broken)?;
         if expanded.len() > limit { Err(ExpandError::TooLarge { limit }) } else { Ok(expanded) }
     }
@@ -217,6 +222,9 @@ mod tests {
             let error = expanded(name, br#"{"method": "ping"}"#.to_vec()).await.expect_err(name);
             assert!(matches!(error, ExpandError::Broken { .. }), "{name}: {error}");
         }
+        // A window of 1 GiB, in two bytes.
+        let error = expanded("brotli", vec![0x11, 30, 0, 0]).await.unwrap_err();
+        assert!(error.to_string().contains("window is too large"), "{error}");
         let error = expanded("application/x-compress", Vec::new()).await.unwrap_err();
         assert!(matches!(error, ExpandError::Unknown(_)), "{error}");
     }

@@ -12,7 +12,7 @@ use super::{configured, node};
 use crate::{
     amqp::broker::{Inspector, Proxy, Running, args, broker, client, eventually, options},
     probes::check,
-    support::{World, map},
+    support::{World, eventually as patiently, map},
 };
 
 /// The default waits are seconds.
@@ -55,11 +55,13 @@ async fn answers_wait_while_the_broker_takes_none() {
             check(&worker, "broker").await.1.contains("short of memory or disk")
         })
         .await;
-        eventually("the answers are in the outbox", async || {
-            worker.metric("mesos_conductor_outbox_depth").await >= 2.0
-                && worker.metric("mesos_conductor_broker_blocked").await == 1.0
-        })
-        .await;
+        // A confirm is waited for before an answer is left to the outbox.
+        let waiting = patiently(async || {
+            let depth = worker.metric("mesos_conductor_outbox_depth").await;
+            let blocked = worker.metric("mesos_conductor_broker_blocked").await;
+            (depth >= 2.0 && blocked == 1.0).then_some(())
+        });
+        assert!(waiting.await.is_some(), "the answers are not in the outbox:\n{}", worker.log_text());
         node.control("set_vm_memory_high_watermark 0.4").await;
     };
     let (first, second, ()) = tokio::join!(ping(), ping(), alarm);
@@ -106,11 +108,12 @@ async fn a_channel_that_the_broker_closes_is_opened_again() {
     node.control(&limit(300, 100)).await;
     let broker = quick(&node.url, &["amqp_auto_delete=true"]);
     let running = Running::start(&broker).await;
-    node.control(&limit(1_800_000, 60_000)).await;
     let client = client(&broker).await;
     client.cast("hold", args(json!({})), options()).await.expect("it is sent");
     sessions(&running, 2).await;
     eventually("it is delivered again", async || running.script.count("hold") == 2).await;
+    // The limit is read when a channel is opened, and the clock after each look.
+    node.control(&limit(1_800_000, 60_000)).await;
     running.script.gate.add_permits(2);
     client.call("echo", args(json!({})), options()).await.expect("it is answered");
     client.close().await;

@@ -6,13 +6,12 @@ use std::{
     net::TcpListener,
     path::{Path, PathBuf},
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
-    sync::{Arc, Mutex, PoisonError, Weak},
+    sync::{Mutex, OnceLock},
 };
 
 use mesos_conductor::amqp::settings::Broker;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use serde_json::{Value, json};
-use tempfile::TempDir;
 use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 use uuid::Uuid;
 
@@ -20,8 +19,8 @@ use crate::amqp::broker::show_logs;
 
 /// The user that the client's certificate names.
 pub(super) const CERTIFIED: &str = "conductor";
-/// The tests that need a node at the same time share one; the last one ends it.
-static SHARED: Mutex<Weak<Node>> = Mutex::new(Weak::new());
+/// The tests of a run share one, which ends when the run does: its script reads from us.
+static SHARED: OnceLock<Option<Node>> = OnceLock::new();
 /// An alarm is everybody's: whoever sets one off has the node alone.
 static USE: RwLock<()> = RwLock::const_new(());
 
@@ -29,7 +28,8 @@ pub(super) struct Node {
     /// What an operator would give as `transport_url`, without options.
     pub(super) url: String,
     pub(super) tls_port: u16,
-    pub(super) certificates: TempDir,
+    /// With the certificates, until the node ends.
+    directory: PathBuf,
     management: String,
     process: Mutex<(ChildStdin, BufReader<ChildStdout>)>,
     _child: Child,
@@ -37,7 +37,7 @@ pub(super) struct Node {
 
 /// The right to use the node for as long as it is held.
 pub(super) struct Lease {
-    node: Arc<Node>,
+    node: &'static Node,
     _right: Right,
 }
 
@@ -51,7 +51,7 @@ impl std::ops::Deref for Lease {
     type Target = Node;
 
     fn deref(&self) -> &Node {
-        &self.node
+        self.node
     }
 }
 
@@ -68,20 +68,11 @@ pub(super) async fn alone() -> Option<Lease> {
     Some(Lease { node: find().await?, _right: right })
 }
 
-async fn find() -> Option<Arc<Node>> {
+async fn find() -> Option<&'static Node> {
     show_logs();
     rustls::crypto::ring::default_provider().install_default().ok();
-    tokio::task::spawn_blocking(|| {
-        let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(node) = shared.upgrade() {
-            return Some(node);
-        }
-        let node = Arc::new(Node::start()?);
-        *shared = Arc::downgrade(&node);
-        Some(node)
-    })
-    .await
-    .expect("the node starts")
+    let node = tokio::task::spawn_blocking(|| SHARED.get_or_init(Node::start).as_ref());
+    node.await.expect("the node starts")
 }
 
 fn installed() -> bool {
@@ -99,7 +90,7 @@ fn free_port() -> u16 {
 impl Lease {
     /// Runs a command of rabbitmqctl.
     pub(super) async fn control(&self, command: &str) {
-        let (node, line) = (Arc::clone(&self.node), format!("{command}\n"));
+        let (node, line) = (self.node, format!("{command}\n"));
         let answer = tokio::task::spawn_blocking(move || {
             let (input, output) = &mut *node.process.lock().expect("no panic under the lock");
             input.write_all(line.as_bytes()).and_then(|()| input.flush()).expect("the script reads");
@@ -108,7 +99,7 @@ impl Lease {
             answer
         });
         let answer = answer.await.expect("it answers");
-        let log = || std::fs::read_to_string(self.certificates.path().join("node.log")).unwrap_or_default();
+        let log = || std::fs::read_to_string(self.directory.join("node.log")).unwrap_or_default();
         assert_eq!(answer.trim(), "ok", "rabbitmqctl {command}:\n{}", log());
     }
 }
@@ -120,27 +111,27 @@ impl Node {
             eprintln!("skipped: RabbitMQ is not installed here");
             return None;
         }
-        let certificates = tempfile::tempdir().expect("a temporary directory");
-        certify(certificates.path());
-        let (management, tls_port) = (free_port(), free_port());
         let directory =
             std::env::temp_dir().join(format!("mesos-conductor-node-{}", Uuid::new_v4().simple()));
         std::fs::create_dir(&directory).expect("the node's directory");
-        let configuration = configuration(certificates.path(), management, tls_port);
-        std::fs::write(directory.join("more.conf"), configuration).expect("it is written");
-        let plugins = "[rabbitmq_management,rabbitmq_auth_mechanism_ssl].";
-        std::fs::write(directory.join("plugins"), plugins).expect("it is written");
+        certify(&directory);
+        let (management, tls_port) = (free_port(), free_port());
+        let write =
+            |name: &str, text: &str| std::fs::write(directory.join(name), text).expect("it is written");
+        write("more.conf", &configuration(&directory, management, tls_port));
+        write("plugins", "[rabbitmq_management,rabbitmq_auth_mechanism_ssl].");
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/private-rabbitmq.sh");
-        let port = 26_700 + 10 * (std::process::id() % 500);
+        // Runs side by side look for ports in different places.
+        let port = 27_000 + 10 * (std::process::id() % 500);
         let mut command = Command::new(script);
         command.arg(&directory).arg(port.to_string()).stdin(Stdio::piped()).stdout(Stdio::piped());
-        command.stderr(std::fs::File::create(certificates.path().join("node.log")).expect("a log"));
+        command.stderr(std::fs::File::create(directory.join("node.log")).expect("a log"));
         let mut child = command.spawn().expect("the script starts");
         let input = child.stdin.take().expect("it is piped");
         let mut output = BufReader::new(child.stdout.take().expect("it is piped"));
         let mut url = String::new();
-        output.read_line(&mut url).expect("the script says something");
-        let log = || std::fs::read_to_string(certificates.path().join("node.log")).unwrap_or_default();
+        output.read_line(&mut url).expect("the script can be read");
+        let log = || std::fs::read_to_string(directory.join("node.log")).unwrap_or_default();
         assert!(url.starts_with("amqp://"), "the node did not start:\n{}", log());
         Some(Self {
             url: url.trim().replace("amqp://", "rabbit://").replace("127.0.0.1", "localhost"),
@@ -148,7 +139,7 @@ impl Node {
             management: format!("http://127.0.0.1:{management}/api"),
             process: Mutex::new((input, output)),
             _child: child,
-            certificates,
+            directory,
         })
     }
 
@@ -191,7 +182,7 @@ impl Node {
     }
 
     pub(super) fn file(&self, name: &str) -> PathBuf {
-        self.certificates.path().join(name)
+        self.directory.join(name)
     }
 
     /// Connection settings as [`crate::amqp::broker::broker`] makes them, to this node.

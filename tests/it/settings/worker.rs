@@ -1,5 +1,7 @@
 //! What only a whole worker shows: replies, and what it makes of bodies.
 
+use std::io::Write;
+
 use lapin::{
     BasicProperties,
     options::BasicPublishOptions,
@@ -16,22 +18,26 @@ use crate::{
 const OPTIONS: &str = "
 [oslo_messaging_rabbit]
 kombu_missing_consumer_retry_timeout = 1
-kombu_compression = \"gzip\"
 direct_mandatory_flag = false
 ";
 
 pub(super) async fn rows(python: &Library) -> Rows {
     let world = World::new().await;
-    let worker = Worker::start(&world, OPTIONS, None).await;
     let mut rows = Rows::default();
-    compressed_calls_are_answered(&world, python).await;
+    for compression in ["bz2", "gzip"] {
+        let options = format!("[oslo_messaging_rabbit]\nkombu_compression = \"{compression}\"");
+        let worker = Worker::start(&world, &options, None).await;
+        compressed_calls_are_answered(&world, python).await;
+        worker.stop().await;
+    }
+    let worker = Worker::start(&world, OPTIONS, None).await;
     bombs_are_rejected(&world, &worker).await;
     rows.add(
         "kombu_compression",
         "Compresses what is sent. What comes may be compressed in any way that kombu has, up to \
          `[conductor] max_message_size` when it is decompressed.",
-        "`gzip`: Python's calls, plain, gzip and bz2, are answered and Python reads the answer; 256 MiB of zeros in \
-         0.3 MiB are rejected",
+        "`gzip` and `bz2`: Python reads the answers to its calls, plain and gzip (its own `bz2` it cannot send: kombu \
+         5.7 has no such name); a call in bz2 is answered; 256 MiB of zeros in 0.3 MiB are rejected",
     );
     lost_callers_are_given_up(&world, &worker).await;
     rows.add(
@@ -52,7 +58,7 @@ pub(super) async fn rows(python: &Library) -> Rows {
 async fn compressed_calls_are_answered(world: &World, python: &Library) {
     let url = amqp_url().replace("amqp://", "rabbit://");
     let (exchange, topic) = (&world.broker.exchange, &world.broker.topic);
-    for query in ["", "?kombu_compression=gzip", "?kombu_compression=bz2"] {
+    for query in ["", "?kombu_compression=gzip"] {
         let answer = python.call(&format!("{url}{query}"), exchange, topic, "ping_conductor").await;
         assert_eq!(answer, Ok(json!(true)), "{query}");
     }
@@ -61,10 +67,15 @@ async fn compressed_calls_are_answered(world: &World, python: &Library) {
     let answer = client.call("ping_conductor", Default::default(), world.options()).await;
     assert_eq!(answer.expect("it is answered"), json!(true));
     client.close().await;
+    let peer = Peer::open(world).await;
+    let mut encoder = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::default());
+    encoder.write_all(&peer.request(world, "ping_conductor", json!({})).encode()).expect("it is memory");
+    publish(world, "application/x-bz2", &encoder.finish().expect("it is memory")).await;
+    // The answer is compressed as well, and this peer is no client that knows it.
+    assert_eq!(peer.replies(1).await.len(), 1);
 }
 
 async fn bombs_are_rejected(world: &World, worker: &Worker) {
-    use std::io::Write;
     let mut encoder = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::default());
     let zeros = vec![0; 1 << 20];
     for _ in 0..256 {
