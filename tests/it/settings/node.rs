@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 use uuid::Uuid;
 
-use crate::amqp::broker::show_logs;
+use crate::{amqp::broker::show_logs, support::eventually as patiently};
 
 /// The user that the client's certificate names.
 pub(super) const CERTIFIED: &str = "conductor";
@@ -145,8 +145,12 @@ impl Node {
 
     /// What the management API has at a path; null where there is nothing.
     pub(super) async fn get(&self, path: &[&str]) -> Value {
-        let request = reqwest::Client::new().get(self.at(path)).basic_auth("guest", Some("guest"));
-        let answer = request.send().await.expect("the management API answers");
+        // Asked again where it hangs up on us: it does so when it is busy.
+        let answer = patiently(async || {
+            let request = reqwest::Client::new().get(self.at(path)).basic_auth("guest", Some("guest"));
+            request.send().await.ok()
+        });
+        let answer = answer.await.expect("the management API answers");
         if answer.status().is_success() { answer.json().await.expect("it is JSON") } else { Value::Null }
     }
 
@@ -219,13 +223,14 @@ ssl_cert_login_from = common_name
 
 /// An authority, a certificate for localhost and one for the client, and an authority that signed neither.
 fn certify(directory: &Path) {
-    let authority = || {
+    let authority = |name: &str| {
         let mut params = CertificateParams::new(Vec::new()).expect("parameters");
+        params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         CertifiedIssuer::self_signed(params, KeyPair::generate().expect("a key")).expect("a certificate")
     };
     let write = |name: &str, text: String| std::fs::write(directory.join(name), text).expect("it is written");
-    let (ca, other) = (authority(), authority());
+    let (ca, other) = (authority("one"), authority("another"));
     write("ca.pem", ca.pem());
     write("other.pem", other.pem());
     for (name, host) in [("server", "localhost"), ("client", CERTIFIED)] {
