@@ -8,9 +8,12 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::{configured, node};
+use super::{
+    configured,
+    node::{self, eventually},
+};
 use crate::{
-    amqp::broker::{Inspector, Proxy, Running, args, broker, client, eventually, options},
+    amqp::broker::{Inspector, Proxy, Running, args, broker, client, options},
     probes::check,
     support::{World, eventually as patiently, map},
 };

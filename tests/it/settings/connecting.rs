@@ -9,9 +9,9 @@ use uuid::Uuid;
 
 use super::{
     Rows, configured,
-    node::{CERTIFIED, Node},
+    node::{CERTIFIED, Node, eventually},
 };
-use crate::amqp::broker::{Running, eventually};
+use crate::amqp::broker::Running;
 
 fn id() -> String {
     Uuid::new_v4().simple().to_string()

@@ -4,8 +4,12 @@ use mesos_conductor::amqp::settings::Broker;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use super::{Rows, configured, node::Node, python::Library};
-use crate::amqp::broker::{Running, args, client, eventually, options};
+use super::{
+    Rows, configured,
+    node::{Node, eventually},
+    python::Library,
+};
+use crate::amqp::broker::{Running, args, client, options};
 
 /// What the broker says of our queues and exchanges, in words without the test's own names.
 struct Declared {

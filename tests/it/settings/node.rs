@@ -7,15 +7,22 @@ use std::{
     path::{Path, PathBuf},
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
     sync::{Mutex, OnceLock},
+    time::Duration,
 };
 
 use mesos_conductor::amqp::settings::Broker;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use serde_json::{Value, json};
-use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
+use tokio::{
+    sync::{RwLock, RwLockReadGuard, RwLockWriteGuard},
+    time::Instant,
+};
 use uuid::Uuid;
 
-use crate::{amqp::broker::show_logs, support::eventually as patiently};
+use crate::{
+    amqp::broker::show_logs,
+    support::{PATIENCE, eventually as patiently},
+};
 
 /// The user that the client's certificate names.
 pub(super) const CERTIFIED: &str = "conductor";
@@ -147,7 +154,7 @@ impl Node {
     pub(super) async fn get(&self, path: &[&str]) -> Value {
         // Asked again where it hangs up on us: it does so when it is busy.
         let answer = patiently(async || {
-            let request = reqwest::Client::new().get(self.at(path)).basic_auth("guest", Some("guest"));
+            let request = http().get(self.at(path)).basic_auth("guest", Some("guest"));
             request.send().await.ok()
         });
         let answer = answer.await.expect("the management API answers");
@@ -155,13 +162,13 @@ impl Node {
     }
 
     pub(super) async fn put(&self, path: &[&str], body: Value) {
-        let request = reqwest::Client::new().put(self.at(path)).basic_auth("guest", Some("guest"));
+        let request = http().put(self.at(path)).basic_auth("guest", Some("guest"));
         let answer = request.json(&body).send().await.expect("the management API answers");
         assert!(answer.status().is_success(), "{path:?}: {}", answer.status());
     }
 
     pub(super) async fn delete(&self, path: &[&str]) {
-        let request = reqwest::Client::new().delete(self.at(path)).basic_auth("guest", Some("guest"));
+        let request = http().delete(self.at(path)).basic_auth("guest", Some("guest"));
         let answer = request.send().await.expect("the management API answers");
         assert!(answer.status().is_success(), "{path:?}: {}", answer.status());
     }
@@ -193,6 +200,23 @@ impl Node {
     pub(super) fn route(&self, broker: &Broker) -> Broker {
         let hosts = Broker::from_transport_url(&self.url).expect("a URL").hosts;
         Broker { hosts, ..broker.clone() }
+    }
+}
+
+/// Without connections that are kept: a test's runtime ends with it.
+fn http() -> &'static reqwest::Client {
+    static HTTP: OnceLock<reqwest::Client> = OnceLock::new();
+    HTTP.get_or_init(|| reqwest::Client::builder().pool_max_idle_per_host(0).build().expect("a client"))
+}
+
+/// Waits for something that the management API is to hear of. It is asked at leisure: asking costs the node more than
+/// what it is asked about.
+pub(super) async fn eventually<F: AsyncFnMut() -> bool>(what: &str, mut condition: F) {
+    let deadline = Instant::now() + PATIENCE;
+    let mut every = tokio::time::interval(Duration::from_millis(200));
+    while !condition().await {
+        assert!(Instant::now() < deadline, "it did not come true that {what}");
+        every.tick().await;
     }
 }
 
