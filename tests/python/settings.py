@@ -49,8 +49,9 @@ class Meeting:
 
 
 def options():
-    """What the library would take, in its own order."""
-    return [[option.name, str(option.default)] for option in amqp.amqp_opts + impl_rabbit.rabbit_opts]
+    """What the library would take, in its own order; what depends on the machine is not told."""
+    found = amqp.amqp_opts + impl_rabbit.rabbit_opts
+    return [[option.name, "(of the machine)" if option.sample_default else str(option.default)] for option in found]
 
 
 def main():

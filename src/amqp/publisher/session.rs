@@ -174,7 +174,8 @@ impl<'a> Lane<'a> {
     }
 
     pub(super) async fn publish(self, messages: &[Message], deadline: Instant) -> Result<(), PublishError> {
-        match timeout_at(deadline, self.send(messages)).await {
+        // Boxed, because every operation that may have something to say has this in its future.
+        match timeout_at(deadline, Box::pin(self.send(messages))).await {
             Ok(outcome) => {
                 if !matches!(outcome, Err(PublishError::Disconnected(_))) {
                     self.session.idle().push(self.channel);

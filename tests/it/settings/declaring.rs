@@ -55,7 +55,9 @@ async fn look(node: &Node, python: &Library, given: &[&str]) -> Declared {
     let broker = configured(&node.url, &Uuid::new_v4().simple().to_string(), given);
     let (topic, running) = (broker.topic.as_str(), Running::start(&broker).await);
     let fanout = queues(node, &format!("{topic}_fanout")).await.remove(0);
-    let theirs = format!("{}?{}&processname=python", node.url, given.join("&"));
+    // By a name of its own, where it has one.
+    let theirs =
+        format!("{}?{}", node.url, given.join("&").replace("processname=worker", "processname=python"));
     let reply = python.meet(&theirs, &broker.exchange, topic, &broker.server).await;
     assert_eq!(reply, json!({ "value": 1 }), "{given:?}: ours answers Python");
     calls_and_fanout_work(&broker, &running, given).await;
@@ -68,7 +70,8 @@ async fn look(node: &Node, python: &Library, given: &[&str]) -> Declared {
     let exchange = node.get(&["exchanges", "/", &broker.exchange]).await;
     let fanout_exchange = node.get(&["exchanges", "/", &format!("{topic}_fanout")]).await;
     let name = fanout["name"].as_str().expect("a name");
-    let consumer = consumer(node, topic).await;
+    // The queue of the topic has consumers of Python's too.
+    let consumer = consumer(node, &format!("{topic}.node1")).await;
     let declared = Declared {
         lasting: format!("exchange {}; queue `T` {}", flags(&exchange), queue(&ours)),
         fanout: format!("exchange {}; queue {}", flags(&fanout_exchange), queue(&fanout)),
