@@ -115,7 +115,7 @@ impl Worker {
 
     fn checks(&self) -> Vec<Arc<dyn telemetry::http::HealthCheck>> {
         vec![
-            Arc::new(health::Broker(self.server.health())),
+            Arc::new(health::Broker { requests: self.server.health(), answers: self.shop.publisher.clone() }),
             Arc::new(health::Database(self.shop.store.clone())),
             Arc::new(health::Migrations(self.shop.store.clone())),
         ]
@@ -134,7 +134,11 @@ impl Worker {
         let tasks = TaskTracker::new();
         let http = tasks.spawn(telemetry::http::serve(listener, probes, stop.rest.clone()));
         tasks.spawn(metrics::upkeep(metrics, stop.rest.clone()));
-        let housekeeping = Housekeeping { shop: Arc::clone(&self.shop), pulse: self.pulse.clone() };
+        let housekeeping = Housekeeping {
+            shop: Arc::clone(&self.shop),
+            notifications: self.notifications.clone(),
+            pulse: self.pulse.clone(),
+        };
         tasks.spawn(housekeeping.run(settings.conductor.retention, stop.rest.clone()));
         tasks.spawn(Heartbeats { shop: Arc::clone(&self.shop) }.run(stop.rest.clone()));
         tasks.spawn(health::count_broker(self.server.health(), self.server.stats(), stop.rest.clone()));
@@ -214,6 +218,7 @@ struct Stops {
 /// Counts what operators watch, and forgets what is past its retention.
 struct Housekeeping {
     shop: Arc<Workshop>,
+    notifications: Publisher,
     pulse: Pulse,
 }
 
@@ -221,8 +226,10 @@ impl Housekeeping {
     async fn run(self, retention: Duration, stop: CancellationToken) {
         let mut tick = tokio::time::interval(Duration::from_secs(5));
         let mut purged = tokio::time::Instant::now();
+        let mut blocking = health::Blocking::default();
         while stop.run_until_cancelled(tick.tick()).await.is_some() {
             self.pulse.beat();
+            blocking.look(&[&self.shop.publisher, &self.notifications]);
             match self.shop.store.gauges().await {
                 Ok(gauges) => {
                     metrics::operations(&gauges.operations, gauges.oldest_running_ms.map(age));

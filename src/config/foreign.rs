@@ -98,7 +98,6 @@ const OPTIONS: &[(&str, &[&str], &str)] = &[
     ),
     ("oslo_messaging_rabbit", &["ssl_enforce_hostname_verification"], "the broker's name is always verified"),
     ("oslo_messaging_rabbit", &["heartbeat_rate"], "heartbeats need no loop that checks them"),
-    ("oslo_messaging_rabbit", &["kombu_compression"], "what this worker sends is not compressed"),
     (
         "DEFAULT",
         &[

@@ -12,7 +12,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 use tracing::Instrument;
 
-use crate::amqp::{Delivery, Disposition, Handler};
+use crate::amqp::{Delivery, Disposition, ExpandError, Handler, expand};
 use crate::error::Fault;
 use crate::operation::fault;
 use crate::operation::outbox::{messages, published};
@@ -64,14 +64,11 @@ impl Dispatcher {
         Self { shop, settings }
     }
 
-    async fn deliver(&self, delivery: &Delivery) -> Result<Disposition, store::Error> {
-        if delivery.body.len() > self.settings.max_size {
-            tracing::warn!(
-                bytes = delivery.body.len(),
-                "a message over [conductor] max_message_size is rejected"
-            );
-            metrics::reject(Reject::TooLarge);
-            return Ok(Disposition::Reject);
+    async fn deliver(&self, delivery: Delivery) -> Result<Disposition, store::Error> {
+        let max_size = self.settings.max_size;
+        let bytes = delivery.body.len();
+        if bytes > max_size {
+            return Ok(too_large(bytes));
         }
         let hash = delivery.redelivered.then(|| body_hash(&delivery.body));
         if let Some(hash) = &hash {
@@ -83,14 +80,19 @@ impl Dispatcher {
                 return Ok(Disposition::Reject);
             }
         }
-        let request = match Request::decode(delivery.content_type.as_deref(), &delivery.body) {
+        let body = match expand(delivery.body, delivery.compression.as_deref(), max_size).await {
+            Ok(body) => body,
+            Err(ExpandError::TooLarge { .. }) => return Ok(too_large(bytes)),
+            Err(error @ (ExpandError::Unknown(_) | ExpandError::Broken { .. })) => {
+                return Ok(undecodable(&error, bytes));
+            }
+        };
+        let request = match Request::decode(delivery.content_type.as_deref(), &body) {
             Ok(request) => request,
             Err(malformed) => {
-                let bytes = delivery.body.len();
-                tracing::warn!(error = %malformed, bytes, "a message that is no request is rejected");
-                metrics::reject(Reject::Undecodable);
+                let disposition = undecodable(&malformed, bytes);
                 self.tell(malformed).await;
-                return Ok(Disposition::Reject);
+                return Ok(disposition);
             }
         };
         let span = tracing::info_span!(
@@ -266,6 +268,19 @@ impl Dispatcher {
     }
 }
 
+/// It may be small as it came, and too large when it is decompressed.
+fn too_large(bytes: usize) -> Disposition {
+    tracing::warn!(bytes, "a message over [conductor] max_message_size is rejected");
+    metrics::reject(Reject::TooLarge);
+    Disposition::Reject
+}
+
+fn undecodable(error: &dyn std::error::Error, bytes: usize) -> Disposition {
+    tracing::warn!(%error, bytes, "a message that is no request is rejected");
+    metrics::reject(Reject::Undecodable);
+    Disposition::Reject
+}
+
 /// The method that a request names, as oslo.messaging's dispatcher finds it.
 fn find(request: &Request) -> Result<&'static dyn Method, Fault> {
     let name = request.method.as_str();
@@ -284,7 +299,7 @@ fn body_hash(body: &[u8]) -> String {
 impl Handler for Dispatcher {
     async fn handle(&self, delivery: Delivery) -> Disposition {
         let _in_flight = metrics::in_flight();
-        match self.deliver(&delivery).await {
+        match self.deliver(delivery).await {
             Ok(disposition) => disposition,
             // What cannot be recorded is not acknowledged.
             Err(error) => {

@@ -75,6 +75,8 @@ table! {
         OUTBOX_OLDEST = "outbox_oldest_seconds";
         /// 1 while the consumer is connected to the broker and takes messages.
         BROKER_CONNECTED = "broker_connected";
+        /// 1 while the broker takes no messages because it is short of memory or disk.
+        BROKER_BLOCKED = "broker_blocked";
         /// Messages being handled now.
         REQUESTS_IN_FLIGHT = "requests_in_flight";
         /// Always 1; the version is a label.
@@ -125,6 +127,7 @@ pub enum PublishOutcome {
     Nacked,
     Disconnected,
     TimedOut,
+    Blocked,
     Dropped,
 }
 
@@ -163,6 +166,7 @@ fn begin_at_zero() {
         counter!(name).increment(0);
     }
     broker_connected(false);
+    broker_blocked(false);
     gauge!(BUILD_INFO, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
 }
 
@@ -267,6 +271,10 @@ pub fn stack_poll() {
 
 pub fn broker_connected(connected: bool) {
     gauge!(BROKER_CONNECTED).set(if connected { 1.0 } else { 0.0 });
+}
+
+pub fn broker_blocked(blocked: bool) {
+    gauge!(BROKER_BLOCKED).set(if blocked { 1.0 } else { 0.0 });
 }
 
 pub fn broker_reconnected() {
@@ -389,6 +397,7 @@ labels! {
         Nacked = "nacked",
         Disconnected = "disconnected",
         TimedOut = "timed_out",
+        Blocked = "blocked",
         Dropped = "dropped",
     }
     Service { Keystone = "keystone", Heat = "heat", Barbican = "barbican" }
