@@ -8,6 +8,7 @@
 //! Lock order, for whoever adds a write: message key, bay model, operation, bay, active operation, outbox.
 
 mod bays;
+mod callers;
 mod connect;
 mod driver;
 mod error;
@@ -34,6 +35,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use driver::{Param, Pool, Read, Row, params};
 
 pub use bays::BayFilter;
+pub use callers::Caller;
 pub use driver::Transaction;
 pub use error::Error;
 pub use gauges::Gauges;

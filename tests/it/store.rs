@@ -108,7 +108,8 @@ conformance! {
         no_successor_is_forgotten_in_a_race_with_the_end,
         a_superseded_operation_is_looked_at_soon,
         a_delete_and_a_running_operation_do_not_deadlock,
-        waiters_are_taken_once_and_in_order;
+        callers_are_answered_in_the_order_they_came,
+        a_heartbeat_is_one_workers;
     outbox:
         a_message_that_cannot_be_read_holds_up_its_own_queue_only,
         a_claimed_message_is_nobody_elses,

@@ -37,7 +37,7 @@ async fn strip(db: &Database) {
     db.raw("DROP TABLE conductor_migration").await;
     db.raw("DROP TABLE operation").await;
     db.raw("DROP TABLE active_operation").await;
-    db.raw("DROP TABLE operation_waiter").await;
+    db.raw("DROP TABLE caller").await;
     db.raw("DROP TABLE message").await;
     db.raw("DROP TABLE outbox").await;
     db.raw("DROP TABLE delivery_attempt").await;

@@ -23,6 +23,7 @@ use crate::bay::parameters::Placement;
 use crate::bay::template::Templates;
 use crate::config::{NotificationDriver, Settings};
 use crate::notify::Notifier;
+use crate::operation::heartbeat::Heartbeats;
 use crate::operation::outbox::Outbox;
 use crate::operation::runner::{Runner, Workshop};
 use crate::operation::step;
@@ -134,6 +135,7 @@ impl Worker {
         tasks.spawn(metrics::upkeep(metrics, stop.rest.clone()));
         let housekeeping = Housekeeping { shop: Arc::clone(&self.shop), pulse: self.pulse.clone() };
         tasks.spawn(housekeeping.run(settings.conductor.retention, stop.rest.clone()));
+        tasks.spawn(Heartbeats { shop: Arc::clone(&self.shop) }.run(stop.rest.clone()));
         tasks.spawn(health::count_broker(self.server.health(), self.server.stats(), stop.rest.clone()));
         let outbox = Outbox {
             store: self.shop.store.clone(),
@@ -145,6 +147,10 @@ impl Worker {
         let mut outbox = tasks.spawn(outbox.run(stop.outbox.clone()));
         let permits = usize::from(settings.default.executor_thread_pool_size);
         let mut runner = tasks.spawn(Runner::new(Arc::clone(&self.shop), permits).run(stop.runner.clone()));
+        // While the server connects, so that the first reply need not wait for it. A failure is tried again by whoever
+        // publishes.
+        let (publisher, stopping) = (self.shop.publisher.clone(), stop.rest.clone());
+        tasks.spawn(async move { stopping.run_until_cancelled(publisher.connect()).await });
         let (server, stopping) = (self.server.clone(), stop.server.clone());
         let mut server = tasks.spawn(async move { server.run(stopping).await });
 
