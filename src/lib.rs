@@ -9,7 +9,7 @@
 //!
 //! | module | what is in it |
 //! |---|---|
-//! | [`app`] | the composition root: which parts a worker has, and the order in which they stop |
+//! | [`worker`] | the composition root: which parts a worker has, and the order in which they stop |
 //! | [`amqp`] | RabbitMQ: the server that takes requests, the publisher with confirms, the connections of both |
 //! | [`rpc`] | from a delivery's body to a method, and back to a reply |
 //! | [`operation`] | durable operations: records, leases, the runner, the steps, the outbox |
@@ -22,10 +22,11 @@
 //! | [`config`] | the typed settings and where they come from |
 //! | [`telemetry`] | logs, metrics, probes |
 //! | [`client`] | an RPC client of the same protocol |
+//! | [`schema`] | JSON Schemas and the AsyncAPI document, made from the tables that the worker runs by |
 //! | [`cli`] | the command line |
 //!
 //! The wire format itself is the crate [`mesos_conductor_proto`]. `bay` imports nothing of the others; `rpc` and
-//! `operation` ask the cloud through its port; only `app` and `cli` put the parts together.
+//! `operation` ask the cloud through its port; only `worker` and `cli` put the parts together.
 //!
 //! # Invariants
 //!
@@ -42,7 +43,6 @@
 //! A change to the code keeps all of them, or says in `docs/ARCHITECTURE.md` what became of the one that it bends.
 
 pub mod amqp;
-pub mod app;
 pub mod bay;
 pub mod cli;
 pub mod client;
@@ -53,6 +53,8 @@ pub mod objects;
 pub mod openstack;
 pub mod operation;
 pub mod rpc;
+pub mod schema;
 mod shutdown;
 pub mod store;
 pub mod telemetry;
+pub mod worker;

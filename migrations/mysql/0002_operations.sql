@@ -5,16 +5,14 @@
 CREATE TABLE IF NOT EXISTS operation (
     uuid VARCHAR(36) NOT NULL,
     kind VARCHAR(32) NOT NULL,
-    bay_uuid VARCHAR(36) NOT NULL,
+    subject_uuid VARCHAR(36) NOT NULL,
     state VARCHAR(16) NOT NULL,
     step VARCHAR(64) NOT NULL,
     attempts INT NOT NULL,
     superseded TINYINT(1) NOT NULL,
     request_id TEXT,
-    message_key VARCHAR(128),
     progress LONGTEXT,
     token LONGTEXT,
-    reply_to TEXT,
     reason TEXT,
     run_at BIGINT NOT NULL,
     lease_owner VARCHAR(255),
@@ -31,18 +29,20 @@ CREATE TABLE IF NOT EXISTS operation (
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
 
 CREATE TABLE IF NOT EXISTS active_operation (
-    bay_uuid VARCHAR(36) NOT NULL,
+    subject_uuid VARCHAR(36) NOT NULL,
     operation_uuid VARCHAR(36) NOT NULL,
-    PRIMARY KEY (bay_uuid),
+    PRIMARY KEY (subject_uuid),
     CONSTRAINT uniq_active_operation0operation_uuid UNIQUE (operation_uuid)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
 
-CREATE TABLE IF NOT EXISTS operation_waiter (
+CREATE TABLE IF NOT EXISTS caller (
     id BIGINT NOT NULL AUTO_INCREMENT PRIMARY KEY,
     operation_uuid VARCHAR(36) NOT NULL,
-    reply_to TEXT,
+    reply_to LONGTEXT NOT NULL,
     message_key VARCHAR(128),
-    INDEX ix_operation_waiter_operation_uuid (operation_uuid)
+    beat_at BIGINT,
+    INDEX ix_caller_operation_uuid (operation_uuid),
+    INDEX ix_caller_beat_at (beat_at)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
 
 CREATE TABLE IF NOT EXISTS message (

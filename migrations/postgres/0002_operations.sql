@@ -4,16 +4,14 @@
 CREATE TABLE IF NOT EXISTS operation (
     uuid VARCHAR(36) NOT NULL,
     kind VARCHAR(32) NOT NULL,
-    bay_uuid VARCHAR(36) NOT NULL,
+    subject_uuid VARCHAR(36) NOT NULL,
     state VARCHAR(16) NOT NULL,
     step VARCHAR(64) NOT NULL,
     attempts INTEGER NOT NULL,
     superseded BOOLEAN NOT NULL,
     request_id TEXT,
-    message_key VARCHAR(128),
     progress TEXT,
     token TEXT,
-    reply_to TEXT,
     reason TEXT,
     run_at BIGINT NOT NULL,
     lease_owner VARCHAR(255),
@@ -30,19 +28,21 @@ CREATE INDEX IF NOT EXISTS ix_operation_state_run_at ON operation (state, run_at
 CREATE INDEX IF NOT EXISTS ix_operation_finished_ms ON operation (finished_ms);
 
 CREATE TABLE IF NOT EXISTS active_operation (
-    bay_uuid VARCHAR(36) NOT NULL,
+    subject_uuid VARCHAR(36) NOT NULL,
     operation_uuid VARCHAR(36) NOT NULL,
-    PRIMARY KEY (bay_uuid),
+    PRIMARY KEY (subject_uuid),
     CONSTRAINT uniq_active_operation0operation_uuid UNIQUE (operation_uuid)
 );
 
-CREATE TABLE IF NOT EXISTS operation_waiter (
+CREATE TABLE IF NOT EXISTS caller (
     id BIGSERIAL PRIMARY KEY,
     operation_uuid VARCHAR(36) NOT NULL,
-    reply_to TEXT,
-    message_key VARCHAR(128)
+    reply_to TEXT NOT NULL,
+    message_key VARCHAR(128),
+    beat_at BIGINT
 );
-CREATE INDEX IF NOT EXISTS ix_operation_waiter_operation_uuid ON operation_waiter (operation_uuid);
+CREATE INDEX IF NOT EXISTS ix_caller_operation_uuid ON caller (operation_uuid);
+CREATE INDEX IF NOT EXISTS ix_caller_beat_at ON caller (beat_at);
 
 CREATE TABLE IF NOT EXISTS message (
     message_key VARCHAR(128) NOT NULL,

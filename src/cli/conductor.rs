@@ -8,8 +8,8 @@ use serde_json::Value;
 
 use super::{Global, error::Error};
 use crate::{
-    app,
     client::{CallError, CallOptions, Client},
+    worker,
 };
 
 /// Asks the conductor as one caller. A seam: commands are tested without a broker.
@@ -38,7 +38,7 @@ pub(super) async fn connect_with(
     options: Options,
 ) -> Result<Remote, Error> {
     let settings = global.client_configuration()?.settings;
-    let client = Client::connect(&app::broker(&settings)?).await;
+    let client = Client::connect(&worker::broker(&settings)?).await;
     let client = client.map_err(|error| Error::Unreachable(error.to_string()))?;
     let timeout = options.timeout.unwrap_or(settings.default.rpc_response_timeout);
     Ok(Remote {

@@ -4,7 +4,7 @@ use clap::Subcommand;
 use serde_json::{Map, Value, json};
 
 use super::{Global, error::Error, output::Output};
-use crate::{app, store};
+use crate::{store, worker};
 
 const COLUMNS: &[&str] = &["version", "state", "description"];
 
@@ -19,7 +19,7 @@ pub(super) enum Command {
 impl Command {
     pub(super) async fn run(self, global: &Global, output: &mut Output) -> Result<(), Error> {
         let settings = crate::config::load(&global.sources())?.settings;
-        let store = app::open_store(&settings).await?;
+        let store = worker::open_store(&settings).await?;
         let outcome = match self {
             Self::Migrate => migrate(&store, output).await,
             Self::Status => status(&store, output).await,

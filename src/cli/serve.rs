@@ -1,7 +1,7 @@
 //! `serve`: the worker.
 
 use super::{Global, error::Error};
-use crate::{app, config, telemetry};
+use crate::{config, telemetry, worker};
 
 pub(super) async fn run(global: &Global) -> Result<(), Error> {
     // Faults are told on standard error by the caller: there is no logging before there are settings.
@@ -15,5 +15,5 @@ pub(super) async fn run(global: &Global) -> Result<(), Error> {
             tracing::debug!("{warning}");
         }
     }
-    Ok(app::serve(settings).await?)
+    Ok(worker::serve(settings).await?)
 }

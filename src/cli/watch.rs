@@ -5,7 +5,7 @@ use mesos_conductor_proto::notification::Notification;
 use serde_json::{Value, json};
 
 use super::{Global, error::Error, output::Output};
-use crate::{app, client::NotificationListener};
+use crate::{client::NotificationListener, worker};
 
 #[derive(Debug, Args)]
 pub(super) struct Watch {
@@ -32,7 +32,7 @@ impl Watch {
             topics => topics,
         };
         let topics: Vec<_> = topics.iter().map(String::as_str).collect();
-        let listener = NotificationListener::open(&app::broker(&settings)?, &topics).await;
+        let listener = NotificationListener::open(&worker::broker(&settings)?, &topics).await;
         let mut listener = listener.map_err(|error| Error::Unreachable(error.to_string()))?;
         output.note(&format!("listening to {}", topics.join(", ")));
         let interrupted = tokio::signal::ctrl_c();

@@ -1,43 +1,67 @@
-//! RPC heartbeats: a caller that asked for them is told, until its reply, that somebody is at work.
+//! RPC heartbeats: a caller that asked for them is told, until its reply, that its operation is not forgotten.
+//!
+//! They belong to the pool, not to the worker that runs the operation: a caller hears of an operation that waits for
+//! another one, for its stack, or for a worker to take it over, as long as any worker and the database are there.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::{StreamExt, stream};
+use mesos_conductor_proto::message::ReplyAddress;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::amqp::{Message, Publisher};
-use crate::operation::record::ReplyTo;
+use crate::amqp::{Message, PublishError};
+use crate::operation::runner::Workshop;
+use crate::store;
 use crate::telemetry::metrics;
 
-/// Sends heartbeats until told to stop, or until one cannot be sent: a caller that is gone needs none.
-pub(crate) async fn beat(
-    publisher: &Publisher,
-    reply_to: &ReplyTo,
-    taken_over: bool,
-    stop: &CancellationToken,
-) {
-    let Some(interval) = reply_to.address.heartbeat else { return };
-    let mut wait = if taken_over { Duration::ZERO } else { interval };
-    loop {
-        tokio::select! {
-            () = stop.cancelled() => return,
-            () = tokio::time::sleep(wait) => {}
+/// Between two looks. A caller gives up after two intervals of at least a second each.
+const LOOK: Duration = Duration::from_millis(500);
+/// How many are on their way at once.
+const IN_FLIGHT: usize = 16;
+
+/// The pool member that sends heartbeats.
+pub(crate) struct Heartbeats {
+    pub(crate) shop: Arc<Workshop>,
+}
+
+impl Heartbeats {
+    pub(crate) async fn run(self, stop: CancellationToken) {
+        let mut tick = tokio::time::interval(LOOK);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        while stop.run_until_cancelled(tick.tick()).await.is_some() {
+            if let Some(Err(error)) = stop.run_until_cancelled(self.send_due()).await {
+                tracing::warn!(%error, "heartbeats cannot be looked for");
+            }
         }
-        let body = reply_to.address.heartbeat_body(Uuid::new_v4().simple().to_string());
-        let encoding = reply_to.address.encoding;
+    }
+
+    async fn send_due(&self) -> Result<(), store::Error> {
+        let due = self.shop.store.claim_heartbeats().await?;
+        stream::iter(due)
+            .for_each_concurrent(IN_FLIGHT, |(caller, address)| self.beat(caller, address))
+            .await;
+        Ok(())
+    }
+
+    async fn beat(&self, caller: i64, address: ReplyAddress) {
         let message = Message {
-            routing_key: reply_to.address.queue.clone(),
-            content_type: encoding.content_type().to_owned(),
-            content_encoding: encoding.content_encoding().to_owned(),
-            body,
+            content_type: address.encoding.content_type().to_owned(),
+            content_encoding: address.encoding.content_encoding().to_owned(),
+            body: address.heartbeat_body(Uuid::new_v4().simple().to_string()),
+            routing_key: address.queue,
             mandatory: true,
             ..Message::default()
         };
-        if let Err(error) = publisher.publish(&message).await {
-            tracing::info!(%error, queue = reply_to.address.queue, "no more heartbeats for this call");
-            return;
+        match self.shop.publisher.publish(&message).await {
+            Ok(()) => metrics::heartbeat_sent(),
+            Err(PublishError::Unroutable { .. }) => {
+                tracing::info!(queue = message.routing_key, "no more heartbeats: the caller is gone");
+                self.shop.store.stop_heartbeats(caller).await.ok();
+            }
+            // The next one may get through.
+            Err(error) => tracing::info!(%error, queue = message.routing_key, "a heartbeat was not sent"),
         }
-        metrics::heartbeat_sent();
-        wait = interval;
     }
 }

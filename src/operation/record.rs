@@ -27,6 +27,11 @@ impl Kind {
         }
     }
 
+    /// What is left to do when the row that it is about has gone.
+    pub fn is_delete(self) -> bool {
+        matches!(self, Self::BayDelete)
+    }
+
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|kind| kind.as_str() == text)
     }
@@ -55,10 +60,9 @@ impl State {
 pub struct Operation {
     pub uuid: Uuid,
     pub kind: Kind,
-    pub bay: Uuid,
+    /// The row that it is about: its kind says of which table.
+    pub subject: Uuid,
     pub request_id: Option<String>,
-    /// The dedupe key of the message that asked for it, for storing the reply beside it.
-    pub message_key: Option<String>,
     /// The name of the step to run next.
     pub step: String,
     /// How often the current step was begun.
@@ -67,8 +71,6 @@ pub struct Operation {
     pub progress: Vec<u8>,
     /// The caller's token while it is needed; erased as soon as it is not. Encrypted at rest.
     pub token: Option<SecretString>,
-    /// Whom to answer; `None` for casts and once the reply is in the outbox.
-    pub reply_to: Option<ReplyTo>,
     /// A later delete wants this operation to stop at its next step boundary.
     pub superseded: bool,
     /// Milliseconds of the database's clock after which the current step is not tried again; `None` is no limit.

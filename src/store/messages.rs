@@ -104,9 +104,6 @@ impl Store {
         ] {
             purged += self.execute(sql, params![cutoff]).await?;
         }
-        let forgotten =
-            "DELETE FROM operation_waiter WHERE operation_uuid NOT IN (SELECT uuid FROM operation)";
-        self.execute(forgotten, params![]).await?;
         Ok(purged)
     }
 }

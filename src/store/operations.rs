@@ -5,11 +5,10 @@ use std::time::Duration;
 use secrecy::{ExposeSecret, SecretString};
 use uuid::Uuid;
 
-use crate::operation::record::{Kind, Lease, Operation, ReplyTo, State};
+use crate::operation::record::{Kind, Lease, Operation, State};
 
 use super::driver::{Param, Read, Row, Transaction, params};
 use super::error::Error;
-use super::messages::message_key;
 use super::text::reason;
 use super::vault::Vault;
 use super::{Store, millis};
@@ -19,8 +18,6 @@ use super::{Store, millis};
 pub enum Wake {
     /// At once, by the same worker.
     Now,
-    /// Later, by the same worker, which goes on renewing its lease.
-    After(Duration),
     /// Later, by any worker.
     Release { after: Duration },
 }
@@ -40,20 +37,20 @@ pub struct Outcome {
     pub finished_ms: Option<i64>,
 }
 
-/// How often a free bay is looked at again before its row is called corrupt.
+/// How often a free subject is looked at again before its row is called corrupt.
 const TRIES: usize = 10;
 
-pub(super) const COLUMNS: &str = "uuid, kind, bay_uuid, state, step, attempts, superseded, request_id, \
-     message_key, progress, token, reply_to, deadline_ms, created_ms, fence";
+pub(super) const COLUMNS: &str = "uuid, kind, subject_uuid, state, step, attempts, superseded, request_id, \
+     progress, token, deadline_ms, created_ms, fence";
 
 impl Store {
     pub async fn operation(&self, uuid: Uuid) -> Result<Option<Operation>, Error> {
         find(&mut &*self, uuid).await
     }
 
-    /// The unfinished operation that a bay is busy with.
-    pub async fn active_operation(&self, bay: Uuid) -> Result<Option<Operation>, Error> {
-        active(&mut &*self, bay).await
+    /// The unfinished operation that a bay or an app is busy with.
+    pub async fn active_operation(&self, subject: Uuid) -> Result<Option<Operation>, Error> {
+        active(&mut &*self, subject).await
     }
 
     /// How an operation stands or ended; `None` when it is unknown or was purged.
@@ -75,13 +72,13 @@ impl Transaction {
         find(self, uuid).await
     }
 
-    /// The operation that a bay is busy with; it cannot end before this transaction does.
-    pub async fn active_operation(&mut self, bay: Uuid) -> Result<Option<Operation>, Error> {
+    /// The operation that a bay or an app is busy with; it cannot end before this transaction does.
+    pub async fn active_operation(&mut self, subject: Uuid) -> Result<Option<Operation>, Error> {
         loop {
-            let Some(seen) = active(self, bay).await? else { return Ok(None) };
+            let Some(seen) = active(self, subject).await? else { return Ok(None) };
             let locked = self.operation(seen.uuid).await?;
             // It may have ended, and another begun, before the lock was ours.
-            if active(self, bay).await?.is_some_and(|now| now.uuid == seen.uuid) {
+            if active(self, subject).await?.is_some_and(|now| now.uuid == seen.uuid) {
                 return Ok(locked);
             }
         }
@@ -94,24 +91,24 @@ impl Transaction {
         row.map(|row| read(&row, self.vault())).transpose()
     }
 
-    /// Records a new operation, due at once, or says what the bay is busy with; then the transaction goes on.
+    /// Records a new operation, due at once, or says what its subject is busy with; then the transaction goes on.
     ///
     /// `created_ms` is the database's clock, whatever the record says.
     pub async fn insert_operation(&mut self, operation: &Operation) -> Result<(), Error> {
-        let sql = "INSERT INTO active_operation (bay_uuid, operation_uuid) VALUES (?, ?) {or_nothing}";
+        let sql = "INSERT INTO active_operation (subject_uuid, operation_uuid) VALUES (?, ?) {or_nothing}";
         for _ in 0..TRIES {
-            if self.insert_new(sql, params![operation.bay, operation.uuid]).await? {
+            if self.insert_new(sql, params![operation.subject, operation.uuid]).await? {
                 return match self.insert(operation, None).await? {
                     true => Ok(()),
                     false => {
-                        // The bay must not stay busy with an operation that is another's.
+                        // The subject must not stay busy with an operation that is another's.
                         self.spoil();
                         Err(Error::Duplicate)
                     }
                 };
             }
-            // What was in the way may have ended since: then the bay is free.
-            if let Some(active) = active(self, operation.bay).await? {
+            // What was in the way may have ended since: then the subject is free.
+            if let Some(active) = active(self, operation.subject).await? {
                 return Err(Error::Busy { kind: active.kind, operation: active.uuid });
             }
         }
@@ -148,25 +145,23 @@ impl Transaction {
     pub async fn advance(&mut self, lease: &Lease, operation: &Operation, wake: Wake) -> Result<(), Error> {
         let (delay, keep) = match wake {
             Wake::Now => (Duration::ZERO, true),
-            Wake::After(delay) => (delay, true),
             Wake::Release { after } => (after, false),
         };
         let give_back = if keep { "" } else { ", lease_owner = NULL, lease_until = 0" };
         let sql = format!(
-            "UPDATE operation {{by_key}} SET step = ?, attempts = ?, progress = ?, token = ?, reply_to = ?, \
-             deadline_ms = ?, \
+            "UPDATE operation {{by_key}} SET step = ?, attempts = ?, progress = ?, token = ?, deadline_ms = ?, \
              run_at = {{now_ms}} + CASE WHEN superseded = TRUE AND ? = FALSE THEN 0 ELSE ? END{give_back} \
              WHERE uuid = ? AND fence = ? AND lease_owner = ? AND state = 'running'"
         );
         let mut params = params![operation.step.as_str(), operation.attempts];
-        params.extend(secrets(operation, self.vault())?);
+        params.extend(secrets(operation, self.vault()));
         params.extend(params![operation.deadline_ms, operation.superseded, millis(delay)]);
         params.extend(holder(lease));
         self.fenced(lease, &sql, params).await
     }
 
-    /// Ends an operation under its lease: its secrets are erased and the bay is free, or its successor's,
-    /// which is due at once and returned.
+    /// Ends an operation under its lease: its secrets are erased, nobody waits for it any more, and the bay is
+    /// free, or its successor's, which is due at once and returned.
     pub async fn finish(
         &mut self,
         lease: &Lease,
@@ -178,11 +173,12 @@ impl Transaction {
             Ending::Failed => State::Failed,
         };
         let sql = "UPDATE operation {by_key} SET state = ?, reason = ?, finished_ms = {now_ms}, \
-             progress = NULL, token = NULL, reply_to = NULL, lease_owner = NULL, lease_until = 0 \
+             progress = NULL, token = NULL, lease_owner = NULL, lease_until = 0 \
              WHERE uuid = ? AND fence = ? AND lease_owner = ? AND state = 'running'";
         let mut params = params![state.as_str(), why.map(reason)];
         params.extend(holder(lease));
         self.fenced(lease, sql, params).await?;
+        self.execute("DELETE FROM caller WHERE operation_uuid = ?", params![lease.operation]).await?;
         self.hand_over(lease.operation).await
     }
 
@@ -199,44 +195,20 @@ impl Transaction {
         Ok(Some(to))
     }
 
-    /// Lets another caller wait for an operation's end.
-    pub async fn add_waiter(
-        &mut self,
-        operation: Uuid,
-        reply_to: Option<&ReplyTo>,
-        key: Option<&str>,
-    ) -> Result<(), Error> {
-        let sql = "INSERT INTO operation_waiter (operation_uuid, reply_to, message_key) VALUES (?, ?, ?)";
-        self.execute(sql, params![operation, reply_to_json(reply_to)?, key.map(message_key)]).await.map(drop)
-    }
-
-    /// Takes everyone who waits for an operation, in the order they came.
-    pub async fn take_waiters(
-        &mut self,
-        operation: Uuid,
-    ) -> Result<Vec<(Option<ReplyTo>, Option<String>)>, Error> {
-        let sql = "SELECT reply_to, message_key FROM operation_waiter WHERE operation_uuid = ? ORDER BY id";
-        let rows = self.rows(sql, params![operation]).await?;
-        self.execute("DELETE FROM operation_waiter WHERE operation_uuid = ?", params![operation]).await?;
-        rows.iter().map(|row| Ok((reply_to(row)?, row.text("message_key")?))).collect()
-    }
-
     async fn insert(&mut self, operation: &Operation, after: Option<Uuid>) -> Result<bool, Error> {
-        let sql = "INSERT INTO operation (uuid, kind, bay_uuid, state, step, attempts, superseded, \
-             request_id, message_key, progress, token, reply_to, deadline_ms, after_operation, run_at, \
-             lease_until, fence, created_ms) VALUES (?, ?, ?, 'running', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, \
-             {now_ms}, 0, 0, {now_ms}) {or_nothing}";
+        let sql = "INSERT INTO operation (uuid, kind, subject_uuid, state, step, attempts, superseded, \
+             request_id, progress, token, deadline_ms, after_operation, run_at, lease_until, fence, \
+             created_ms) VALUES (?, ?, ?, 'running', ?, ?, ?, ?, ?, ?, ?, ?, {now_ms}, 0, 0, {now_ms}) {or_nothing}";
         let mut params = params![
             operation.uuid,
             operation.kind.as_str(),
-            operation.bay,
+            operation.subject,
             operation.step.as_str(),
             operation.attempts,
             operation.superseded,
             &operation.request_id,
-            operation.message_key.as_deref().map(message_key),
         ];
-        params.extend(secrets(operation, self.vault())?);
+        params.extend(secrets(operation, self.vault()));
         params.extend(params![operation.deadline_ms, after.map(|uuid| uuid.to_string())]);
         self.insert_new(sql, params).await
     }
@@ -256,18 +228,13 @@ pub(super) fn holder(lease: &Lease) -> Vec<Param> {
     params![lease.operation, lease.fence, lease.owner.as_str()]
 }
 
-/// Progress, token and reply address, as every statement writes them.
-fn secrets(operation: &Operation, vault: &Vault) -> Result<Vec<Param>, Error> {
+/// Progress and token, as every statement writes them.
+fn secrets(operation: &Operation, vault: &Vault) -> Vec<Param> {
     let token = operation.token.as_ref().map(|token| {
         vault.seal(&format!("operation.token:{}", operation.uuid), token.expose_secret().as_bytes())
     });
     let progress = vault.seal(&format!("operation.progress:{}", operation.uuid), &operation.progress);
-    Ok(params![progress, token, reply_to_json(operation.reply_to.as_ref())?])
-}
-
-fn reply_to_json(reply_to: Option<&ReplyTo>) -> Result<Option<String>, Error> {
-    let json = reply_to.map(serde_json::to_string).transpose();
-    json.map_err(|_| Error::corrupt("a reply address that is not text"))
+    params![progress, token]
 }
 
 async fn find(db: &mut impl Read, uuid: Uuid) -> Result<Option<Operation>, Error> {
@@ -275,12 +242,12 @@ async fn find(db: &mut impl Read, uuid: Uuid) -> Result<Option<Operation>, Error
     row.map(|row| read(&row, db.vault())).transpose()
 }
 
-async fn active(db: &mut impl Read, bay: Uuid) -> Result<Option<Operation>, Error> {
+async fn active(db: &mut impl Read, subject: Uuid) -> Result<Option<Operation>, Error> {
     let sql = format!(
         "SELECT {COLUMNS} FROM operation \
-         WHERE uuid IN (SELECT operation_uuid FROM active_operation WHERE active_operation.bay_uuid = ?)"
+         WHERE uuid IN (SELECT operation_uuid FROM active_operation WHERE active_operation.subject_uuid = ?)"
     );
-    let row = db.row(&sql, params![bay]).await?;
+    let row = db.row(&sql, params![subject]).await?;
     row.map(|row| read(&row, db.vault())).transpose()
 }
 
@@ -294,11 +261,6 @@ pub(super) fn kind(row: &Row) -> Result<Kind, Error> {
     Kind::parse(&row.string("kind")?).ok_or_else(|| Error::corrupt("operation.kind"))
 }
 
-fn reply_to(row: &Row) -> Result<Option<ReplyTo>, Error> {
-    let json = row.text("reply_to")?.map(|json| serde_json::from_str(&json)).transpose();
-    json.map_err(|_| Error::corrupt("operation.reply_to"))
-}
-
 pub(super) fn read(row: &Row, vault: &Vault) -> Result<Operation, Error> {
     let uuid = row.uuid("uuid")?;
     let open = |column: &str| -> Result<Option<Vec<u8>>, Error> {
@@ -309,14 +271,12 @@ pub(super) fn read(row: &Row, vault: &Vault) -> Result<Operation, Error> {
     Ok(Operation {
         uuid,
         kind: kind(row)?,
-        bay: row.uuid("bay_uuid")?,
+        subject: row.uuid("subject_uuid")?,
         request_id: row.text("request_id")?,
-        message_key: row.text("message_key")?,
         step: row.string("step")?,
         attempts: row.small("attempts")?,
         progress: open("progress")?.unwrap_or_default(),
         token: token.map_err(|_| Error::corrupt("operation.token"))?.map(SecretString::from),
-        reply_to: reply_to(row)?,
         superseded: row.flag("superseded")?,
         deadline_ms: row.int_opt("deadline_ms")?,
         created_ms: row.int("created_ms")?,

@@ -207,7 +207,7 @@ pub fn panic_caught() {
     counter!(PANICS).increment(1);
 }
 
-/// Counts a request as in flight until the guard is dropped.
+/// Counts a request as in flight until the guard is dropped; by a panic, it was rejected by one.
 #[must_use = "the request counts as ended when the guard is dropped"]
 pub fn in_flight() -> InFlight {
     gauge!(REQUESTS_IN_FLIGHT).increment(1.0);
@@ -221,6 +221,10 @@ pub struct InFlight(());
 impl Drop for InFlight {
     fn drop(&mut self) {
         gauge!(REQUESTS_IN_FLIGHT).decrement(1.0);
+        if std::thread::panicking() {
+            panic_caught();
+            reject(Reject::Panic);
+        }
     }
 }
 

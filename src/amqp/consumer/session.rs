@@ -252,7 +252,9 @@ async fn handle(shared: &Shared, routing: Routing, raw: Raw, hand_back: mpsc::Se
         count(&shared.stats.redelivered);
     }
     let Raw { data, properties, redelivered, acker, .. } = raw;
-    if let Some(offset) = number(&properties, "x-stream-offset") {
+    // Only the broker says it of a stream; on any other queue it is whatever a client wrote.
+    let is_stream = routing == Routing::Fanout && shared.broker.queues.stream_fanout;
+    if let Some(offset) = number(&properties, "x-stream-offset").filter(|_| is_stream) {
         shared.stream_next.fetch_max(offset + 1, Ordering::Relaxed);
     }
     let delivery = delivery(data, &properties, redelivered, routing);

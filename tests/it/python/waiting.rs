@@ -50,8 +50,7 @@ async fn a_call_that_waits_outlives_its_worker() {
     let model = peer.create_model().await;
     let call =
         peer.command("call", "bay_create", waiting(&model), json!({ "call_monitor_timeout": MONITOR })).await;
-    // Killed just after a heartbeat, the lease and the next look for due operations leave the other worker about a
-    // second before the client gives up: it has to send its first heartbeat at once.
+    // Whichever worker is killed just after a heartbeat, the other sends the next ones and goes on with the bay.
     let busy = eventually(|| async {
         for (at, worker) in workers.iter().enumerate() {
             if worker.metric(HEARTBEATS).await > 0.0 {
@@ -60,10 +59,8 @@ async fn a_call_that_waits_outlives_its_worker() {
         }
         None
     });
-    let busy = busy.await.expect("one of them sends heartbeats");
-    workers.remove(busy).kill().await;
+    workers.remove(busy.await.expect("one of them sends heartbeats")).kill().await;
     let other = workers.remove(0);
-    assert_eq!(other.metric(HEARTBEATS).await, 0.0);
     let answer = peer.answer(call).await.expect("the other worker builds the bay");
     assert_eq!(data(&answer)["status"], "CREATE_COMPLETE");
     assert!(other.metric(HEARTBEATS).await >= 2.0);

@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use super::bays;
 use super::database::Database;
+use crate::support::eventually;
 
 const LONG: Duration = Duration::from_secs(60);
 
@@ -20,14 +21,12 @@ pub(super) fn operation(kind: Kind, bay: Uuid) -> Operation {
     Operation {
         uuid: Uuid::new_v4(),
         kind,
-        bay,
+        subject: bay,
         request_id: Some("req-1".into()),
-        message_key: Some("key".into()),
         step: "begin".into(),
         attempts: 0,
         progress: b"progress secret \xff\x00".to_vec(),
         token: Some("token secret".into()),
-        reply_to: None,
         superseded: false,
         deadline_ms: Some(i64::MAX / 2),
         created_ms: 0,
@@ -72,14 +71,14 @@ fn reply_to(object_version: &str) -> ReplyTo {
 }
 
 pub(super) async fn an_operation_reads_back_as_written(db: Database) {
-    let written = Operation { reply_to: Some(reply_to("1.5")), ..operation(Kind::BayUpdate, Uuid::new_v4()) };
+    let written = operation(Kind::BayUpdate, Uuid::new_v4());
     accept(&db.store, &written).await.unwrap();
     let read = db.store.operation(written.uuid).await.unwrap().unwrap();
     assert!((db.store.now_ms().await.unwrap() - read.created_ms).abs() < 10_000);
     assert_eq!(read.token.as_ref().unwrap().expose_secret(), "token secret");
     let expected = Operation { created_ms: read.created_ms, ..written.clone() };
     assert_eq!(format!("{read:?}"), format!("{expected:?}"));
-    assert_eq!(db.store.active_operation(written.bay).await.unwrap().unwrap().uuid, written.uuid);
+    assert_eq!(db.store.active_operation(written.subject).await.unwrap().unwrap().uuid, written.uuid);
     assert!(db.store.active_operation(Uuid::new_v4()).await.unwrap().is_none());
 }
 
@@ -89,10 +88,9 @@ pub(super) async fn progress_is_written_under_the_lease(db: Database) {
     operation.attempts = 3;
     operation.progress = b"more".to_vec();
     operation.token = None;
-    operation.reply_to = Some(reply_to("1.0"));
     operation.deadline_ms = None;
     let mut tx = db.store.begin_held(&lease, LONG).await.unwrap();
-    tx.advance(&lease, &operation, Wake::After(LONG)).await.unwrap();
+    tx.advance(&lease, &operation, Wake::Now).await.unwrap();
     tx.commit().await.unwrap();
     let read = db.store.operation(operation.uuid).await.unwrap().unwrap();
     assert_eq!(format!("{read:?}"), format!("{operation:?}"));
@@ -124,7 +122,7 @@ pub(super) async fn secrets_are_sealed_and_erased_at_the_end(db: Database) {
 
 pub(super) async fn a_busy_bay_names_its_operation(db: Database) {
     let (first, lease) = claimed(&db.store, Kind::BayCreate, LONG).await;
-    let second = operation(Kind::BayUpdate, first.bay);
+    let second = operation(Kind::BayUpdate, first.subject);
     let mut tx = db.store.begin().await.unwrap();
     let refused = tx.insert_operation(&second).await;
     let Err(Error::Busy { kind, operation: active }) = refused else { panic!("{refused:?}") };
@@ -138,28 +136,29 @@ pub(super) async fn a_busy_bay_names_its_operation(db: Database) {
 
 pub(super) async fn a_successor_begins_when_its_predecessor_ends(db: Database) {
     let (create, lease) = claimed(&db.store, Kind::BayCreate, LONG).await;
-    let delete = operation(Kind::BayDelete, create.bay);
+    let delete = operation(Kind::BayDelete, create.subject);
     let mut tx = db.store.begin().await.unwrap();
     assert!(tx.supersede(create.uuid).await.unwrap());
     tx.insert_successor(&delete, create.uuid).await.unwrap();
     assert_eq!(tx.successor(create.uuid).await.unwrap().unwrap().uuid, delete.uuid);
     tx.commit().await.unwrap();
     assert!(db.store.operation(create.uuid).await.unwrap().unwrap().superseded);
-    assert_eq!(db.store.active_operation(create.bay).await.unwrap().unwrap().uuid, create.uuid);
+    assert_eq!(db.store.active_operation(create.subject).await.unwrap().unwrap().uuid, create.uuid);
     assert!(db.store.due_operations(9).await.unwrap().is_empty());
     assert!(db.store.claim(delete.uuid, "eager", LONG).await.unwrap().is_none());
 
     assert_eq!(end(&db.store, &lease).await, Some(delete.uuid));
-    assert_eq!(db.store.active_operation(create.bay).await.unwrap().unwrap().uuid, delete.uuid);
+    assert_eq!(db.store.active_operation(create.subject).await.unwrap().unwrap().uuid, delete.uuid);
     assert_eq!(db.store.due_operations(9).await.unwrap(), [delete.uuid]);
     let (_, lease) = db.store.claim(delete.uuid, "worker", LONG).await.unwrap().unwrap();
     assert_eq!(end(&db.store, &lease).await, None);
-    assert!(db.store.active_operation(create.bay).await.unwrap().is_none());
+    assert!(db.store.active_operation(create.subject).await.unwrap().is_none());
 }
 
 pub(super) async fn only_one_successor_is_accepted(db: Database) {
     let create = accepted(&db.store, Kind::BayCreate).await;
-    let (first, second) = (operation(Kind::BayDelete, create.bay), operation(Kind::BayDelete, create.bay));
+    let (first, second) =
+        (operation(Kind::BayDelete, create.subject), operation(Kind::BayDelete, create.subject));
     let mut tx = db.store.begin().await.unwrap();
     tx.insert_successor(&first, create.uuid).await.unwrap();
     let refused = tx.insert_successor(&second, create.uuid).await;
@@ -171,7 +170,7 @@ pub(super) async fn only_one_successor_is_accepted(db: Database) {
 pub(super) async fn a_successor_of_an_ended_operation_begins_at_once(db: Database) {
     let (create, lease) = claimed(&db.store, Kind::BayCreate, LONG).await;
     end(&db.store, &lease).await;
-    let delete = operation(Kind::BayDelete, create.bay);
+    let delete = operation(Kind::BayDelete, create.subject);
     let mut tx = db.store.begin().await.unwrap();
     assert!(!tx.supersede(create.uuid).await.unwrap());
     tx.insert_successor(&delete, create.uuid).await.unwrap();
@@ -182,7 +181,7 @@ pub(super) async fn a_successor_of_an_ended_operation_begins_at_once(db: Databas
 pub(super) async fn no_successor_is_forgotten_in_a_race_with_the_end(db: Database) {
     for _ in 0..10 {
         let (create, lease) = claimed(&db.store, Kind::BayCreate, LONG).await;
-        let delete = operation(Kind::BayDelete, create.bay);
+        let delete = operation(Kind::BayDelete, create.subject);
         let barrier = Barrier::new(2);
         let accept = async {
             barrier.wait().await;
@@ -251,14 +250,47 @@ pub(super) async fn a_delete_and_a_running_operation_do_not_deadlock(db: Databas
     }
 }
 
-pub(super) async fn waiters_are_taken_once_and_in_order(db: Database) {
-    let operation = accepted(&db.store, Kind::BayDelete).await;
+pub(super) async fn callers_are_answered_in_the_order_they_came(db: Database) {
+    let (operation, lease) = claimed(&db.store, Kind::BayDelete, LONG).await;
     let mut tx = db.store.begin().await.unwrap();
-    tx.add_waiter(operation.uuid, Some(&reply_to("1.0")), Some("one")).await.unwrap();
-    tx.add_waiter(operation.uuid, None, None).await.unwrap();
-    tx.add_waiter(Uuid::new_v4(), None, None).await.unwrap();
-    let taken = tx.take_waiters(operation.uuid).await.unwrap();
-    assert_eq!(taken, [(Some(reply_to("1.0")), Some("one".to_owned())), (None, None)]);
-    assert!(tx.take_waiters(operation.uuid).await.unwrap().is_empty());
+    tx.add_caller(operation.uuid, &reply_to("1.0"), Some("one")).await.unwrap();
+    tx.add_caller(operation.uuid, &reply_to("1.5"), None).await.unwrap();
+    tx.add_caller(Uuid::new_v4(), &reply_to("1.5"), None).await.unwrap();
+    let callers = tx.callers(operation.uuid).await.unwrap();
+    let read: Vec<_> =
+        callers.iter().map(|caller| (caller.reply_to.clone(), caller.message_key.as_deref())).collect();
+    assert_eq!(read, [(reply_to("1.0"), Some("one")), (reply_to("1.5"), None)]);
+    tx.remove_caller(callers[0].id).await.unwrap();
+    assert_eq!(tx.callers(operation.uuid).await.unwrap(), callers[1..]);
     tx.commit().await.unwrap();
+    end(&db.store, &lease).await;
+    let mut tx = db.store.begin().await.unwrap();
+    assert!(tx.callers(operation.uuid).await.unwrap().is_empty(), "nobody waits for what is over");
+}
+
+pub(super) async fn a_heartbeat_is_one_workers(db: Database) {
+    let interval = Duration::from_millis(1);
+    let address = ReplyAddress { heartbeat: Some(interval), ..reply_to("1.0").address };
+    let asks = ReplyTo { address: address.clone(), ..reply_to("1.0") };
+    let silent = ReplyTo { address: ReplyAddress { heartbeat: None, ..address.clone() }, ..reply_to("1.0") };
+    let mut tx = db.store.begin().await.unwrap();
+    for reply_to in [&silent, &reply_to("later"), &asks] {
+        tx.add_caller(Uuid::new_v4(), reply_to, None).await.unwrap();
+    }
+    tx.commit().await.unwrap();
+    let claim = || async {
+        let claimed = db.store.claim_heartbeats().await.unwrap();
+        claimed.first().map(|(id, address)| (*id, address.clone(), claimed.len()))
+    };
+    let (id, claimed, many) = eventually(claim).await.expect("one is due at once");
+    assert_eq!((claimed, many), (address, 1));
+    let (_, _, many) = eventually(claim).await.expect("it is due again");
+    assert_eq!(many, 1);
+    db.store.stop_heartbeats(id).await.unwrap();
+    let due = eventually(|| async {
+        let due = db.store.claim_heartbeats().await.unwrap();
+        (!due.is_empty()).then_some(due)
+    });
+    // The next one is the one that asked for a second between two.
+    assert_ne!(due.await.expect("the other is due in time")[0].0, id);
 }

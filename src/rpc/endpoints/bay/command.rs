@@ -37,8 +37,9 @@ impl Command {
         let owned = |text: Option<&str>| text.map(str::to_owned);
         let object_version = object.map(|object| object.version().to_string());
         let notify_queue = arguments::text(args, "notify_queue")?.map(str::to_owned);
-        if let Some(queue) =
-            notify_queue.as_deref().filter(|queue| !call.settings.notify_queues.is_match(queue))
+        if let Some(queue) = notify_queue
+            .as_deref()
+            .filter(|queue| queue.len() > 255 || !call.settings.notify_queues.is_match(queue))
         {
             return Err(Fault::InvalidParameterValue(format!(
                 "notify_queue `{queue}` does not match the configured pattern `{}`.",
@@ -80,15 +81,13 @@ impl Command {
         Ok(Operation {
             uuid: Uuid::new_v4(),
             kind: self.kind,
-            bay: bay.uuid,
+            subject: bay.uuid,
             request_id: self.request_id.clone(),
-            message_key: self.key.clone(),
             step: steps::first(self.kind).to_owned(),
             attempts: 0,
             progress: progress.encode(),
             // Scaling is done as the bay's trustee, or as the service user.
             token: self.token.clone().filter(|_| self.kind != Kind::BayUpdate),
-            reply_to: self.reply_to.clone(),
             superseded: false,
             deadline_ms: Some(self.shop.deadline_after(now_ms)),
             created_ms: now_ms,
@@ -124,16 +123,29 @@ impl Command {
         self.accepted(tx, &operation, bay).await
     }
 
+    /// The operation answers this command's caller, whoever asked for it first.
+    pub(super) async fn await_answer(
+        &self,
+        tx: &mut Transaction,
+        operation: Uuid,
+    ) -> Result<(), store::Error> {
+        if let Some(reply_to) = &self.reply_to {
+            tx.add_caller(operation, reply_to, self.key.as_deref()).await?;
+        }
+        if let Some(key) = &self.key {
+            tx.attach_operation(key, operation).await?;
+        }
+        Ok(())
+    }
+
     async fn accepted(
         &self,
         tx: &mut Transaction,
         operation: &Operation,
         bay: &Bay,
     ) -> Result<Written, CallError> {
-        if let Some(key) = &self.key {
-            tx.attach_operation(key, operation.uuid).await?;
-        }
-        let event = Event { kind: self.kind, outcome: Outcome::Pending, bay, initiator: &self.initiator };
+        self.await_answer(tx, operation.uuid).await?;
+        let event = Event { kind: self.kind, outcome: Outcome::Pending, of: bay, initiator: &self.initiator };
         for message in self.shop.notifier.messages(&event, None) {
             tx.enqueue(&message, Some(&self.shop.owner)).await?;
         }
