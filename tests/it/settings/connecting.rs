@@ -121,8 +121,11 @@ impl Door {
     }
 
     async fn knock(&self) -> Instant {
-        drop(self.0.accept().await.expect("somebody comes"));
-        Instant::now()
+        let visitor = self.0.accept().await.expect("somebody comes");
+        let came = Instant::now();
+        // Only now does the visitor begin to wait.
+        drop(visitor);
+        came
     }
 }
 
