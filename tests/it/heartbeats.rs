@@ -10,11 +10,11 @@ use crate::support::worker::Worker;
 use crate::support::{Caller, PATIENCE, World, data, eventually, map};
 
 /// A client gives up when it hears nothing for so long; a heartbeat is due in half of it.
-const MONITOR: Duration = Duration::from_secs(2);
+const MONITOR: Duration = Duration::from_secs(4);
 /// More than the client would wait in silence.
-const HEARD: u64 = 4;
+const HEARD: u64 = 3;
 /// Longer than it takes to hear so many.
-const LONG: Action = Action::Latency(7000);
+const LONG: Action = Action::Latency(9000);
 
 /// Calls and waits for the end of the operation, as long as there are heartbeats.
 async fn wait(caller: &Caller<'_>, method: &str, mut args: Value) -> Value {
