@@ -111,7 +111,8 @@ async fn a_call_that_no_worker_is_free_for_is_kept_alive() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_caller_that_is_gone_gets_no_more_heartbeats() {
     let world = World::new().await;
-    let worker = world.worker().await;
+    let more = "[oslo_messaging_rabbit]\nkombu_missing_consumer_retry_timeout = 1";
+    let worker = Worker::start(&world, more, None).await;
     let caller = Caller::new(&world).await;
     let model = caller.create_model().await;
     heat(&world, "GET", "/stacks/", Action::status(503));

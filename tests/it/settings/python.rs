@@ -29,7 +29,7 @@ impl Library {
         let mut command = Command::new(interpreter());
         command.arg(script).stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
         command.stderr(std::fs::File::create(&log).expect("the log is opened"));
-        // The library's queue manager reads when the leader of its process group began, and fails where that has ended.
+        // The queue manager asks for the leader of its process group, which may have ended before a test run does.
         command.process_group(0);
         let mut child = command.spawn().expect("Python starts");
         let input = child.stdin.take().expect("it is piped");
