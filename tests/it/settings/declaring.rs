@@ -60,6 +60,13 @@ async fn look(node: &Node, python: &Library, given: &[&str]) -> Declared {
         format!("{}?{}", node.url, given.join("&").replace("processname=worker", "processname=python"));
     let reply = python.meet(&theirs, &broker.exchange, topic, &broker.server).await;
     assert_eq!(reply, json!({ "value": 1 }), "{given:?}: ours answers Python");
+    // Python's server declares in a thread of its own, the fanout queue last.
+    let fanouts = if broker.queues.stream_fanout { 1 } else { 2 };
+    eventually("Python has declared its queues", async || {
+        !node.queue(&format!("{topic}.python")).await.is_null()
+            && queues(node, &format!("{topic}_fanout")).await.len() == fanouts
+    })
+    .await;
     calls_and_fanout_work(&broker, &running, given).await;
     let ours = node.queue(&format!("{topic}.node1")).await;
     assert_eq!(queue(&ours), queue(&node.queue(&format!("{topic}.python")).await), "{given:?}");
