@@ -72,8 +72,11 @@ impl Store {
             };
             let address = caller.reply_to.address;
             let next = address.heartbeat.map(millis);
-            let sql = "UPDATE caller SET beat_at = {now_ms} + ? WHERE id = ? AND beat_at = ?";
-            if self.execute(sql, params![next, caller.id, row.int("beat_at")?]).await? > 0 {
+            // From when it was due, so that looking late does not add up; from now, if that has passed too.
+            let sql = "UPDATE caller SET beat_at = CASE WHEN beat_at + ? > {now_ms} THEN beat_at + ? \
+                 ELSE {now_ms} + ? END WHERE id = ? AND beat_at = ?";
+            let claim = params![next, next, next, caller.id, row.int("beat_at")?];
+            if self.execute(sql, claim).await? > 0 {
                 claimed.push((caller.id, address));
             }
         }
