@@ -140,7 +140,7 @@ impl Runner {
                 "operation",
                 operation = %operation.uuid,
                 kind = operation.kind.as_str(),
-                subject = %operation.subject,
+                bay = %operation.subject,
                 request_id = operation.request_id.as_deref().unwrap_or_default(),
             );
             let work = async move {
