@@ -7,6 +7,7 @@
 //! Nothing here repeats a change by itself: an error says whether it may have taken effect, and the caller looks.
 
 pub mod credentials;
+pub mod diagnosis;
 pub mod directory;
 pub mod endpoint;
 pub mod error;
@@ -22,6 +23,7 @@ use futures_util::stream::BoxStream;
 
 use crate::app::{AppId, Definition, Manifest, Subject};
 pub use credentials::Credentials;
+pub use diagnosis::explain;
 pub use directory::{Directory, Frameworks, Settings};
 pub use endpoint::Endpoint;
 pub use error::{Detail, Error, Result};

@@ -34,7 +34,7 @@ pub enum Login {
 
 /// The credentials of every bay.
 #[derive(Debug, Clone, Default)]
-pub struct Vault {
+pub struct Keyring {
     bays: BTreeMap<Uuid, Credentials>,
     any: Credentials,
 }
@@ -63,7 +63,7 @@ struct Entry {
     tls: Option<bool>,
 }
 
-impl Vault {
+impl Keyring {
     /// The same for every bay.
     pub fn of(any: Credentials) -> Self {
         Self { bays: BTreeMap::new(), any }
@@ -76,7 +76,7 @@ impl Vault {
         let entries: BTreeMap<String, Entry> = serde_json::from_slice(&text).map_err(|fault| {
             CredentialsFault::Form { file: file.to_owned(), line: fault.line(), column: fault.column() }
         })?;
-        let mut vault = Self::of(otherwise);
+        let mut keyring = Self::of(otherwise);
         for (bay, entry) in entries {
             let credentials = entry.credentials().map_err(|problem| CredentialsFault::Entry {
                 file: file.to_owned(),
@@ -84,13 +84,13 @@ impl Vault {
                 problem,
             })?;
             if bay == ANY {
-                vault.any = credentials;
+                keyring.any = credentials;
                 continue;
             }
             let uuid = bay.parse().map_err(|_| CredentialsFault::Key { file: file.to_owned(), bay })?;
-            vault.bays.insert(uuid, credentials);
+            keyring.bays.insert(uuid, credentials);
         }
-        Ok(vault)
+        Ok(keyring)
     }
 
     pub fn of_bay(&self, bay: Uuid) -> &Credentials {
@@ -130,10 +130,10 @@ impl Login {
 mod tests {
     use super::*;
 
-    fn read(text: &str) -> Result<Vault, CredentialsFault> {
+    fn read(text: &str) -> Result<Keyring, CredentialsFault> {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), text).unwrap();
-        Vault::read(file.path(), Credentials::default())
+        Keyring::read(file.path(), Credentials::default())
     }
 
     #[test]
@@ -142,10 +142,10 @@ mod tests {
         let text = format!(
             r#"{{"{bay}": {{"username": "u", "password": "p"}}, "*": {{"token": "t", "ca_file": "/ca.pem"}}}}"#
         );
-        let vault = read(&text).unwrap();
-        assert!(matches!(&vault.of_bay(bay).login, Login::Basic { username, .. } if username == "u"));
-        assert!(!vault.of_bay(bay).tls);
-        let other = vault.of_bay(Uuid::new_v4());
+        let keyring = read(&text).unwrap();
+        assert!(matches!(&keyring.of_bay(bay).login, Login::Basic { username, .. } if username == "u"));
+        assert!(!keyring.of_bay(bay).tls);
+        let other = keyring.of_bay(Uuid::new_v4());
         assert!(matches!(other.login, Login::Token(_)));
         assert!(other.tls, "an authority is for TLS");
     }

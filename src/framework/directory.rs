@@ -8,7 +8,7 @@ use std::time::Duration;
 use reqwest::Certificate;
 use uuid::Uuid;
 
-use super::credentials::{Credentials, Vault};
+use super::credentials::{Credentials, Keyring};
 use super::endpoint::{Access, Endpoint};
 use super::error::{Error, Result};
 use super::kind::Kind;
@@ -29,7 +29,7 @@ pub trait Frameworks: Send + Sync {
 #[derive(Debug, Clone)]
 pub struct Settings {
     pub port: u16,
-    pub credentials: Vault,
+    pub credentials: Keyring,
     pub connect_timeout: Duration,
     pub limits: Limits,
 }
@@ -115,4 +115,94 @@ pub(super) fn pool(ca_file: Option<&PathBuf>, connect_timeout: Duration) -> Resu
     builder
         .build()
         .map_err(|fault| Error::Config { message: format!("the HTTP client cannot be set up: {fault}") })
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+    use tokio::task::JoinSet;
+
+    use super::*;
+    use crate::framework::credentials::Login;
+    use crate::framework::kind::LABEL;
+
+    fn directory(port: u16, credentials: Keyring) -> Directory {
+        rustls::crypto::ring::default_provider().install_default().ok();
+        let seconds = Duration::from_secs;
+        let limits = Limits { request_timeout: seconds(5), events_silence: seconds(5), event_size: 1000 };
+        let settings = Settings { port, credentials, connect_timeout: seconds(2), limits };
+        Directory::new(settings, Arc::new(()))
+    }
+
+    fn bay(address: &str) -> Bay {
+        Bay { uuid: Uuid::new_v4(), master_addresses: vec![address.to_owned()], ..Bay::default() }
+    }
+
+    #[test]
+    fn a_bay_keeps_its_framework_until_its_addresses_change() {
+        let directory = directory(8080, Keyring::default());
+        let mut bay = bay("10.0.0.1");
+        let first = directory.of(&bay).unwrap();
+        assert!(Arc::ptr_eq(&first, &directory.of(&bay).unwrap()));
+        bay.master_addresses.push("10.0.0.2".to_owned());
+        assert!(!Arc::ptr_eq(&first, &directory.of(&bay).unwrap()));
+    }
+
+    #[test]
+    fn a_bay_without_a_framework_of_ours_is_told_apart() {
+        let directory = directory(8080, Keyring::default());
+        let mut aurora = bay("10.0.0.1");
+        aurora.labels.insert(LABEL.to_owned(), "aurora".to_owned());
+        assert!(matches!(directory.of(&aurora), Err(Error::NotSupported { .. })));
+        assert!(matches!(directory.of(&Bay::default()), Err(Error::Config { .. })));
+    }
+
+    /// Answers about its release over TLS, and is itself its only authority.
+    async fn server(running: &mut JoinSet<()>) -> (u16, String) {
+        rustls::crypto::ring::default_provider().install_default().ok();
+        let own = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let key = rustls::pki_types::PrivateKeyDer::try_from(own.signing_key.serialize_der()).unwrap();
+        let config = rustls::ServerConfig::builder()
+            .with_no_client_auth()
+            .with_single_cert(vec![own.cert.der().clone()], key)
+            .unwrap();
+        let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        running.spawn(async move {
+            loop {
+                let (stream, _) = listener.accept().await.unwrap();
+                let Ok(mut stream) = acceptor.accept(stream).await else { continue };
+                let mut request = [0; 1024];
+                if stream.read(&mut request).await.is_ok_and(|length| length > 0) {
+                    let body = r#"{"version": "1.11.0"}"#;
+                    let head = format!("content-length: {}\r\nconnection: close\r\n\r\n", body.len());
+                    stream.write_all(format!("HTTP/1.1 200 OK\r\n{head}{body}").as_bytes()).await.unwrap();
+                    stream.shutdown().await.ok();
+                }
+            }
+        });
+        (port, own.cert.pem())
+    }
+
+    #[tokio::test]
+    async fn each_bay_trusts_the_authority_that_is_configured_for_it() {
+        let mut running = JoinSet::new();
+        let (port, pem) = server(&mut running).await;
+        let folder = tempfile::tempdir().unwrap();
+        let ca_file = folder.path().join("ca.pem");
+        std::fs::write(&ca_file, pem).unwrap();
+        let (known, stranger) = (bay("localhost"), bay("localhost"));
+        let file = folder.path().join("credentials.json");
+        let entries = serde_json::json!({ known.uuid.to_string(): {"ca_file": ca_file} });
+        std::fs::write(&file, entries.to_string()).unwrap();
+        let any = Credentials { login: Login::None, ca_file: None, tls: true };
+        let directory = directory(port, Keyring::read(&file, any).unwrap());
+
+        let within = Duration::from_secs(10);
+        assert_eq!(directory.of(&known).unwrap().info(within).await.unwrap().version, "1.11.0");
+        let error = directory.of(&stranger).unwrap().info(within).await.unwrap_err();
+        assert!(error.to_string().contains("certificate"), "{error}");
+    }
 }

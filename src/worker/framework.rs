@@ -3,7 +3,7 @@
 use anyhow::Context as _;
 
 use crate::config::Settings;
-use crate::framework::credentials::{Credentials, Login, Vault};
+use crate::framework::credentials::{Credentials, Keyring, Login};
 use crate::framework::manifest_url::{self, Fetcher, Networks};
 use crate::framework::marathon::Limits;
 use crate::framework::{self, Directory, Observer};
@@ -19,8 +19,8 @@ pub fn frameworks(settings: &Settings, observer: std::sync::Arc<dyn Observer>) -
         tls: marathon.tls || marathon.ca_file.is_some(),
     };
     let credentials = match &marathon.credentials_file {
-        Some(file) => Vault::read(file, any).context("[marathon] credentials_file")?,
-        None => Vault::of(any),
+        Some(file) => Keyring::read(file, any).context("[marathon] credentials_file")?,
+        None => Keyring::of(any),
     };
     let settings = framework::Settings {
         port: marathon.port,

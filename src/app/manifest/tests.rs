@@ -320,6 +320,8 @@ fn hostile() -> impl Strategy<Value = Value> {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
     #[test]
     fn no_text_brings_the_reader_down(text in "\\PC{0,200}") {
         Manifest::parse(&text).ok();
