@@ -31,6 +31,17 @@ pub fn version_or_latest(name: &str, requested: Option<&str>) -> Result<Version,
     Ok(version)
 }
 
+/// An object as it came: in its serialised form, or, where its class is known, as a plain dict of its fields. All of
+/// those then count as changed, at the newest version.
+pub fn read(value: &Value, class: Option<&str>) -> Result<Object, Fault> {
+    if let (Value::Object(fields), Some(class)) = (value, class)
+        && !Object::is_primitive(value)
+    {
+        return Ok(Object::from_fields(class, fields)?);
+    }
+    Ok(Object::decode(value)?)
+}
+
 fn unsupported(name: &str, requested: &str) -> Fault {
     let supported = definition(name).map_or_else(|| "none".to_owned(), |found| found.latest.to_string());
     Fault::IncompatibleObjectVersion { name: name.to_owned(), requested: requested.to_owned(), supported }

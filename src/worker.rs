@@ -149,6 +149,10 @@ impl Worker {
         let mut outbox = tasks.spawn(outbox.run(stop.outbox.clone()));
         let permits = usize::from(settings.default.executor_thread_pool_size);
         let mut runner = tasks.spawn(Runner::new(Arc::clone(&self.shop), permits).run(stop.runner.clone()));
+        // While the server connects, so that the first reply need not wait for it. A failure is tried again by whoever
+        // publishes.
+        let (publisher, stopping) = (self.shop.publisher.clone(), stop.rest.clone());
+        tasks.spawn(async move { stopping.run_until_cancelled(publisher.connect()).await });
         let (server, stopping) = (self.server.clone(), stop.server.clone());
         let mut server = tasks.spawn(async move { server.run(stopping).await });
 

@@ -101,6 +101,24 @@ impl RequestContext {
         Ok(Self { map })
     }
 
+    /// The keys whose value is text.
+    #[must_use]
+    pub const fn text_keys() -> &'static [&'static str] {
+        TEXT_KEYS
+    }
+
+    /// The keys whose value is a boolean.
+    #[must_use]
+    pub const fn boolean_keys() -> &'static [&'static str] {
+        BOOLEAN_KEYS
+    }
+
+    /// The keys that may be shown to others, and so may be in a notification.
+    #[must_use]
+    pub const fn harmless_keys() -> &'static [&'static str] {
+        HARMLESS_KEYS
+    }
+
     /// Adds or replaces a key; for clients that make a context.
     ///
     /// A known key with a value of the wrong type reads as absent.

@@ -1,27 +1,103 @@
 //! Arguments by name, as Python methods take them, refused in Python's words.
+//!
+//! A method's table of arguments is what its requests are checked by and what its schema is made from.
 
 use mesos_conductor_proto::codec::Map;
-use mesos_conductor_proto::object::{Object, definition};
+use mesos_conductor_proto::object::Object;
 use serde_json::Value;
 
 use crate::error::Fault;
+use crate::objects;
 
 /// One argument of a method.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Argument {
     pub(crate) name: &'static str,
     pub(crate) required: bool,
+    pub(crate) takes: Takes,
+}
+
+/// What an argument may be. Each may also be null.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Takes {
+    /// Nobody has said: anything is let through.
+    Anything,
+    Text,
+    /// A whole number, or text that holds one.
+    Integer,
+    /// True or false.
+    Flag,
+    List,
+    /// A dict with text for keys.
+    Dict,
+    /// An object of this class, or a plain dict of its fields.
+    Object(&'static str),
+    /// An object of any class.
+    AnyObject,
 }
 
 pub(crate) const fn required(name: &'static str) -> Argument {
-    Argument { name, required: true }
+    Argument { name, required: true, takes: Takes::Anything }
 }
 
 pub(crate) const fn optional(name: &'static str) -> Argument {
-    Argument { name, required: false }
+    Argument { name, required: false, takes: Takes::Anything }
 }
 
-/// Refuses names that the method does not take and the absence of those it needs.
+impl Argument {
+    pub(crate) const fn text(self) -> Self {
+        self.takes(Takes::Text)
+    }
+
+    pub(crate) const fn integer(self) -> Self {
+        self.takes(Takes::Integer)
+    }
+
+    pub(crate) const fn flag(self) -> Self {
+        self.takes(Takes::Flag)
+    }
+
+    pub(crate) const fn list(self) -> Self {
+        self.takes(Takes::List)
+    }
+
+    pub(crate) const fn dict(self) -> Self {
+        self.takes(Takes::Dict)
+    }
+
+    pub(crate) const fn object(self, class: &'static str) -> Self {
+        self.takes(Takes::Object(class))
+    }
+
+    pub(crate) const fn any_object(self) -> Self {
+        self.takes(Takes::AnyObject)
+    }
+
+    const fn takes(self, takes: Takes) -> Self {
+        Self { takes, ..self }
+    }
+
+    /// Refuses a value of another type. Objects are judged where they are read.
+    fn check(&self, args: &Map) -> Result<(), Fault> {
+        let is = |fits: fn(&Value) -> bool, expected: &str| match args.get(self.name) {
+            Some(value) if !value.is_null() && !fits(value) => {
+                Err(Fault::InvalidParameterValue(format!("Argument `{}` must be {expected}.", self.name)))
+            }
+            Some(_) | None => Ok(()),
+        };
+        match self.takes {
+            Takes::Anything => Ok(()),
+            Takes::Text => text(args, self.name).map(drop),
+            Takes::Integer => integer(args, self.name).map(drop),
+            Takes::Flag => flag(args, self.name).map(drop),
+            Takes::List => is(Value::is_array, "a list"),
+            Takes::Dict => is(Value::is_object, "a dict"),
+            Takes::Object(_) | Takes::AnyObject => is(Value::is_object, "an object, or a dict of its fields"),
+        }
+    }
+}
+
+/// Refuses names that the method does not take, the absence of those it needs, and values of another type.
 pub(crate) fn check(method: &str, takes: &[Argument], args: &Map) -> Result<(), Fault> {
     if let Some(unexpected) = args.keys().find(|name| !takes.iter().any(|taken| taken.name == *name)) {
         return Err(Fault::WrongArguments(format!(
@@ -33,7 +109,9 @@ pub(crate) fn check(method: &str, takes: &[Argument], args: &Map) -> Result<(), 
         .filter(|taken| taken.required && !args.contains_key(taken.name))
         .map(|taken| format!("'{}'", taken.name))
         .collect();
-    let Some((last, others)) = missing.split_last() else { return Ok(()) };
+    let Some((last, others)) = missing.split_last() else {
+        return takes.iter().try_for_each(|taken| taken.check(args));
+    };
     let (plural, names) = match others {
         [] => ("", last.clone()),
         [one] => ("s", format!("{one} and {last}")),
@@ -76,19 +154,9 @@ pub(crate) fn bind(
     Ok(bound)
 }
 
-/// A versioned object, or a plain dict of its fields: all of them then count as changed, at the newest version.
-pub(crate) fn object(args: &Map, name: &str, expected: &'static str) -> Result<Object, Fault> {
-    let value = args.get(name).unwrap_or(&Value::Null);
-    if let (false, Value::Object(fields)) = (Object::is_primitive(value), value) {
-        let latest = definition(expected).map(|found| found.latest);
-        let latest = latest.ok_or_else(|| Fault::UnsupportedObject(expected.to_owned()))?;
-        let mut object = Object::new(expected, latest)?;
-        for (field, value) in fields {
-            object.change(field, value.clone())?;
-        }
-        return Ok(object);
-    }
-    let object = Object::decode(value)?;
+/// The object that an argument is, of the class that the method expects.
+pub(crate) fn object(args: &Map, name: &str, expected: &str) -> Result<Object, Fault> {
+    let object = objects::read(args.get(name).unwrap_or(&Value::Null), Some(expected))?;
     if object.name() != expected {
         return Err(Fault::InvalidParameterValue(format!(
             "Argument `{name}` is an object {}, not {expected}.",
@@ -153,6 +221,27 @@ mod tests {
             "bay_create() missing 2 required positional arguments: 'bay' and 'timeout'"
         );
         assert_eq!(check("bay_create", &takes, &map(json!({"bay": 1, "timeout": null}))), Ok(()));
+    }
+
+    #[test]
+    fn values_of_another_type_are_refused_by_the_table() {
+        let refused = |taken: Argument, value: Value| {
+            let args = map(json!({ taken.name: value }));
+            check("m", &[taken], &args).err().map(|fault| fault.to_string())
+        };
+        let said = |expected: &str| Some(format!("Argument `a` must be {expected}."));
+        for (taken, fits, wrong, expected) in [
+            (required("a").text(), json!("x"), json!(1), "text"),
+            (required("a").integer(), json!(" 7 "), json!(1.5), "a whole number"),
+            (required("a").flag(), json!(true), json!("yes"), "true or false"),
+            (required("a").list(), json!([1]), json!("x"), "a list"),
+            (required("a").dict(), json!({"b": 1}), json!([]), "a dict"),
+            (required("a").object("Bay"), json!({}), json!("b1"), "an object, or a dict of its fields"),
+        ] {
+            assert_eq!(refused(taken, fits), None);
+            assert_eq!(refused(taken, json!(null)), None);
+            assert_eq!(refused(taken, wrong), said(expected));
+        }
     }
 
     #[test]

@@ -5,15 +5,23 @@ mod amqp;
 #[cfg(test)]
 mod bays;
 #[cfg(test)]
+mod clients;
+#[cfg(test)]
+mod contract;
+#[cfg(test)]
 mod dedupe;
 #[cfg(test)]
 mod docs;
 #[cfg(test)]
 mod endurance;
 #[cfg(test)]
+mod examples;
+#[cfg(test)]
 mod faults;
 #[cfg(test)]
 mod heartbeats;
+#[cfg(test)]
+mod node;
 #[cfg(test)]
 mod outages;
 #[cfg(all(test, feature = "fault-points"))]

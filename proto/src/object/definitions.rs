@@ -1,5 +1,7 @@
 //! The definitions: one table per object, in which a release is a version and a row is a field.
 
+use std::collections::BTreeSet;
+
 use crate::version::Version;
 
 /// What an object is made of.
@@ -65,6 +67,14 @@ pub enum DefaultValue {
 }
 
 impl ObjectDef {
+    /// The versions at which the fields change: each form of the object begins at one of them.
+    #[must_use]
+    pub fn forms(&self) -> Vec<Version> {
+        let changes = self.fields.iter().flat_map(|field| [Some(field.since), field.until]).flatten();
+        let forms: BTreeSet<_> = changes.chain([FIRST]).filter(|version| *version <= self.latest).collect();
+        forms.into_iter().collect()
+    }
+
     /// The fields that the object has at a version.
     pub fn fields_at(&'static self, version: Version) -> impl Iterator<Item = &'static Field> {
         self.fields.iter().filter(move |field| field.exists_at(version))
@@ -111,10 +121,13 @@ impl Field {
     }
 }
 
+/// Every object, in the order of its description.
+pub static DEFINITIONS: &[&ObjectDef] = &[&BAY, &BAY_MODEL, &CERTIFICATE];
+
 /// The definition of that name.
 #[must_use]
 pub fn definition(name: &str) -> Option<&'static ObjectDef> {
-    [&BAY, &BAY_MODEL, &CERTIFICATE].into_iter().find(|definition| definition.name == name)
+    DEFINITIONS.iter().copied().find(|definition| definition.name == name)
 }
 
 const FIRST: Version = Version::new(1, 0);

@@ -10,8 +10,8 @@ use uuid::Uuid;
 use crate::bay::{Bay, BayModel, Status};
 use crate::error::Fault;
 use crate::objects;
-use crate::rpc::arguments::{self, Argument, bind, required};
-use crate::rpc::method::{Action, Call, CallError, Method, Write, Written};
+use crate::rpc::arguments::{self, Argument, bind, optional, required};
+use crate::rpc::method::{Action, Answers, Call, CallError, Method, Write, Written};
 use crate::store::{self, BayFilter, Key, Page, Scope, Transaction, Visibility};
 
 /// A method of an object's class: a read.
@@ -23,13 +23,17 @@ impl Method for ObjectClassAction {
         "object_class_action"
     }
 
+    fn answers(&self) -> Answers {
+        Answers::ClassMethod
+    }
+
     fn arguments(&self) -> &'static [Argument] {
         const TAKES: &[Argument] = &[
-            required("objname"),
-            required("objmethod"),
-            required("objver"),
-            required("args"),
-            required("kwargs"),
+            required("objname").text(),
+            required("objmethod").text(),
+            required("objver").text(),
+            required("args").list(),
+            required("kwargs").dict(),
         ];
         TAKES
     }
@@ -194,7 +198,7 @@ fn page(asked: &Map, object: &'static str) -> Result<Page, CallError> {
         None | Some(Value::Null) => None,
         // The whole object, as the API read it before.
         Some(value) => {
-            let marker = Object::decode(value)?;
+            let marker = objects::read(value, Some(object))?;
             if marker.name() != object {
                 return Err(Fault::InvalidParameterValue(
                     "The marker is an object of another class.".to_owned(),
@@ -244,19 +248,29 @@ impl Method for ObjectAction {
         "object_action"
     }
 
+    fn answers(&self) -> Answers {
+        Answers::Changes
+    }
+
     fn writes(&self) -> bool {
         true
     }
 
     fn arguments(&self) -> &'static [Argument] {
-        const TAKES: &[Argument] =
-            &[required("objinst"), required("objmethod"), required("args"), required("kwargs")];
+        const TAKES: &[Argument] = &[
+            required("objinst").any_object(),
+            required("objmethod").text(),
+            required("args").list(),
+            required("kwargs").dict(),
+            optional("objname").text(),
+        ];
         TAKES
     }
 
     async fn run(&self, call: &Call<'_>) -> Result<Action, CallError> {
         let args = call.args();
-        let object = Object::decode(args.get("objinst").unwrap_or(&Value::Null))?;
+        let class = arguments::text(args, "objname")?;
+        let object = objects::read(args.get("objinst").unwrap_or(&Value::Null), class)?;
         let objmethod = arguments::text(args, "objmethod")?.unwrap_or_default();
         match (object.name(), objmethod) {
             (objects::BAY_MODEL, "create") => {

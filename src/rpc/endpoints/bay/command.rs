@@ -80,7 +80,7 @@ impl Command {
         Ok(Operation {
             uuid: Uuid::new_v4(),
             kind: self.kind,
-            bay: bay.uuid,
+            subject: bay.uuid,
             request_id: self.request_id.clone(),
             step: steps::first(self.kind).to_owned(),
             attempts: 0,
@@ -144,7 +144,7 @@ impl Command {
         bay: &Bay,
     ) -> Result<Written, CallError> {
         self.await_answer(tx, operation.uuid).await?;
-        let event = Event { kind: self.kind, outcome: Outcome::Pending, bay, initiator: &self.initiator };
+        let event = Event { kind: self.kind, outcome: Outcome::Pending, of: bay, initiator: &self.initiator };
         for message in self.shop.notifier.messages(&event, None) {
             tx.enqueue(&message, Some(&self.shop.owner)).await?;
         }
