@@ -9,6 +9,7 @@ pub mod endpoints;
 pub(crate) mod method;
 
 pub use dispatcher::{Dispatcher, Settings};
+pub use endpoints::{RemotableMethod, remotable_methods, unsupported_names};
 
 /// The names of every method served, in the order in which they are looked for.
 pub fn method_names() -> impl Iterator<Item = &'static str> {

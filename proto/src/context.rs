@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde_json::Value;
 
-use crate::codec::{Keys, Map};
+use crate::codec::{Keys, Map, is_name};
 
 /// Keys whose value is text or null.
 const TEXT_KEYS: &[&str] = &[
@@ -239,10 +239,10 @@ impl RequestContext {
         self.text("trust_id")
     }
 
-    /// The id that ties the logs of all services together.
+    /// The id that ties the logs of all services together. What could not stand in a line of a log reads as absent.
     #[must_use]
     pub fn request_id(&self) -> Option<&str> {
-        self.text("request_id")
+        self.text("request_id").filter(|id| is_name(id))
     }
 
     /// The request id of the service that called the API.
@@ -349,6 +349,18 @@ mod tests {
         check("roles", json!("admin"));
         check("roles", json!(["admin", 1]));
         check("auth_token_info", json!("secret"));
+    }
+
+    #[test]
+    fn a_request_id_that_could_not_stand_in_a_line_reads_as_absent() {
+        for (id, read) in [
+            ("req-1", Some("req-1")),
+            ("req-1\nERROR forged", None),
+            (&*"r".repeat(256), None),
+            ("", Some("")),
+        ] {
+            assert_eq!(context(json!({ "request_id": id })).unwrap().request_id(), read);
+        }
     }
 
     #[test]

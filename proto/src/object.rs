@@ -135,6 +135,12 @@ impl Object {
         value.get(NAME_KEY).is_some()
     }
 
+    /// The name that a serialised object claims to have.
+    #[must_use]
+    pub fn name_in(value: &Value) -> Option<&Value> {
+        value.get(NAME_KEY)
+    }
+
     /// Reads a serialised object. Keys that its version does not know are ignored, as oslo does.
     ///
     /// # Errors

@@ -104,6 +104,11 @@ pub(crate) fn check(method: &str, takes: &[Argument], args: &Map) -> Result<(), 
             "{method}() got an unexpected keyword argument '{unexpected}'"
         )));
     }
+    complete(method, takes, args)
+}
+
+/// Refuses the absence of an argument that the method needs.
+fn complete(method: &str, takes: &[Argument], args: &Map) -> Result<(), Fault> {
     let missing: Vec<_> = takes
         .iter()
         .filter(|taken| taken.required && !args.contains_key(taken.name))
@@ -126,31 +131,33 @@ pub(crate) fn check(method: &str, takes: &[Argument], args: &Map) -> Result<(), 
 /// Positional and keyword arguments of an object's method, by name.
 pub(crate) fn bind(
     method: &str,
-    names: &[&'static str],
+    takes: &[Argument],
     positional: &[Value],
-    keywords: &Map,
+    keywords: Map,
 ) -> Result<Map, Fault> {
-    if positional.len() > names.len() {
+    if positional.len() > takes.len() {
         return Err(Fault::WrongArguments(format!(
             "{method}() takes {} positional arguments but {} were given",
-            names.len(),
+            takes.len(),
             positional.len()
         )));
     }
     let mut bound: Map =
-        names.iter().zip(positional).map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
+        takes.iter().zip(positional).map(|(taken, value)| (taken.name.to_owned(), value.clone())).collect();
     for (name, value) in keywords {
-        if !names.contains(&name.as_str()) {
+        if !takes.iter().any(|taken| taken.name == name) {
             return Err(Fault::WrongArguments(format!(
                 "{method}() got an unexpected keyword argument '{name}'"
             )));
         }
-        if bound.insert(name.clone(), value.clone()).is_some() {
+        if bound.contains_key(&name) {
             return Err(Fault::WrongArguments(format!(
                 "{method}() got multiple values for argument '{name}'"
             )));
         }
+        bound.insert(name, value);
     }
+    complete(method, takes, &bound)?;
     Ok(bound)
 }
 
@@ -246,10 +253,13 @@ mod tests {
 
     #[test]
     fn positional_and_keyword_arguments_bind_once() {
-        let names = ["limit", "marker"];
-        let bound = bind("list", &names, &[json!(5)], &map(json!({"marker": null}))).unwrap();
+        let names = [optional("limit"), optional("marker")];
+        let bound = bind("list", &names, &[json!(5)], map(json!({"marker": null}))).unwrap();
         assert_eq!(Value::Object(bound), json!({"limit": 5, "marker": null}));
-        assert!(bind("list", &names, &[json!(5)], &map(json!({"limit": 6}))).is_err());
-        assert!(bind("list", &names, &[json!(1), json!(2), json!(3)], &Map::new()).is_err());
+        assert!(bind("list", &names, &[json!(5)], map(json!({"limit": 6}))).is_err());
+        assert!(bind("list", &names, &[json!(1), json!(2), json!(3)], Map::new()).is_err());
+        let uuid = [required("uuid")];
+        assert!(bind("get", &uuid, &[json!("x")], Map::new()).is_ok());
+        assert!(bind("get", &uuid, &[], Map::new()).is_err());
     }
 }

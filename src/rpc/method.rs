@@ -27,8 +27,8 @@ pub(crate) trait Method: Send + Sync {
         Answers::Anything
     }
 
-    /// Whether the method changes anything: then its requests are recorded, its refusals too.
-    fn writes(&self) -> bool {
+    /// Whether this call changes anything: then it is recorded, its refusal too.
+    fn writes(&self, _call: &Call<'_>) -> bool {
         false
     }
 

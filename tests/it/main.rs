@@ -21,6 +21,10 @@ mod faults;
 #[cfg(test)]
 mod heartbeats;
 #[cfg(test)]
+mod hostile;
+#[cfg(test)]
+mod indirection;
+#[cfg(test)]
 mod node;
 #[cfg(test)]
 mod outages;
@@ -33,7 +37,11 @@ mod python;
 #[cfg(test)]
 mod readme;
 #[cfg(test)]
+mod replay;
+#[cfg(test)]
 mod secrets;
+#[cfg(test)]
+mod settings;
 #[cfg(test)]
 mod store;
 #[cfg(test)]

@@ -122,7 +122,8 @@ impl Field {
 }
 
 /// Every object, in the order of its description.
-pub static DEFINITIONS: &[&ObjectDef] = &[&BAY, &BAY_MODEL, &CERTIFICATE];
+pub static DEFINITIONS: &[&ObjectDef] =
+    &[&BAY, &BAY_LOCK, &BAY_MODEL, &CERTIFICATE, &MAGNUM_SERVICE, &X509_KEY_PAIR];
 
 /// The definition of that name.
 #[must_use]
@@ -239,6 +240,55 @@ static CERTIFICATE: ObjectDef = ObjectDef {
         Field::new("bay_uuid", Kind::Text).key("cluster_uuid"),
         Field::new("csr", Kind::Text),
         Field::new("pem", Kind::Text),
+        Field::new("created_at", Kind::DateTime),
+        Field::new("updated_at", Kind::DateTime),
+    ],
+};
+
+/// The version of `X509KeyPair` in Liberty and Mitaka; earlier ones were never released.
+static X509_KEY_PAIR: ObjectDef = ObjectDef {
+    name: "X509KeyPair",
+    latest: Version::new(1, 1),
+    fields: &[
+        Field::new("id", Kind::Integer).required(),
+        Field::new("uuid", Kind::Uuid),
+        Field::new("name", Kind::Text),
+        Field::new("bay_uuid", Kind::Text),
+        Field::new("ca_cert", Kind::Text),
+        Field::new("certificate", Kind::Text),
+        Field::new("private_key", Kind::Text),
+        Field::new("project_id", Kind::Text),
+        Field::new("user_id", Kind::Text),
+        Field::new("created_at", Kind::DateTime),
+        Field::new("updated_at", Kind::DateTime),
+    ],
+};
+
+static MAGNUM_SERVICE: ObjectDef = ObjectDef {
+    name: "MagnumService",
+    latest: FIRST,
+    fields: &[
+        Field::new("id", Kind::Integer).required(),
+        Field::new("host", Kind::Text),
+        Field::new("binary", Kind::Text),
+        Field::new("disabled", Kind::Boolean).required(),
+        Field::new("disabled_reason", Kind::Text),
+        Field::new("last_seen_up", Kind::DateTime),
+        Field::new("forced_down", Kind::Boolean).required(),
+        Field::new("report_count", Kind::Integer).required(),
+        Field::new("created_at", Kind::DateTime),
+        Field::new("updated_at", Kind::DateTime),
+    ],
+};
+
+/// A lock of Liberty's conductors.
+static BAY_LOCK: ObjectDef = ObjectDef {
+    name: "BayLock",
+    latest: FIRST,
+    fields: &[
+        Field::new("id", Kind::Integer).required(),
+        Field::new("bay_uuid", Kind::Text),
+        Field::new("conductor_id", Kind::Text),
         Field::new("created_at", Kind::DateTime),
         Field::new("updated_at", Kind::DateTime),
     ],

@@ -38,7 +38,7 @@ impl Method for Create {
         Answers::Object(objects::BAY)
     }
 
-    fn writes(&self) -> bool {
+    fn writes(&self, _call: &Call<'_>) -> bool {
         true
     }
 
@@ -181,7 +181,7 @@ impl Method for Update {
         Answers::Object(objects::BAY)
     }
 
-    fn writes(&self) -> bool {
+    fn writes(&self, _call: &Call<'_>) -> bool {
         true
     }
 
@@ -282,7 +282,7 @@ impl Method for Delete {
         Answers::Nothing
     }
 
-    fn writes(&self) -> bool {
+    fn writes(&self, _call: &Call<'_>) -> bool {
         true
     }
 

@@ -37,8 +37,9 @@ impl Command {
         let owned = |text: Option<&str>| text.map(str::to_owned);
         let object_version = object.map(|object| object.version().to_string());
         let notify_queue = arguments::text(args, "notify_queue")?.map(str::to_owned);
-        if let Some(queue) =
-            notify_queue.as_deref().filter(|queue| !call.settings.notify_queues.is_match(queue))
+        if let Some(queue) = notify_queue
+            .as_deref()
+            .filter(|queue| queue.len() > 255 || !call.settings.notify_queues.is_match(queue))
         {
             return Err(Fault::InvalidParameterValue(format!(
                 "notify_queue `{queue}` does not match the configured pattern `{}`.",
