@@ -244,13 +244,15 @@ impl Cluster {
         body.retain(|name, value| !(name == "reason" && value.is_null()));
         body.insert("eventType".to_owned(), json!(event.kind));
         body.insert("timestamp".to_owned(), json!(marathon_time(at)));
-        let full = Value::Object(body);
-        let mut light = full.clone();
+        let mut light = Value::Object(body);
+        let mut groups = Map::new();
         if let Some(plan) = light.get_mut("plan").and_then(Value::as_object_mut) {
-            plan.retain(|name, _| name != "original" && name != "target");
+            for name in ["original", "target"] {
+                groups.extend(plan.remove(name).map(|group| (name.to_owned(), group)));
+            }
         }
         if !self.bus.silent {
-            self.send(event.kind, &full, &light);
+            self.send(event.kind, &light, groups);
         }
         if self.bus.told.len() >= REMEMBERED {
             self.bus.told.remove(0);
@@ -258,21 +260,35 @@ impl Cluster {
         self.bus.told.push(Told { kind: event.kind, body: light });
     }
 
-    fn send(&mut self, kind: &str, full: &Value, light: &Value) {
+    /// Sends an event to whoever wants it: without the groups of its plan, or with them.
+    fn send(&mut self, kind: &str, light: &Value, groups: Map<String, Value>) {
         let profile = self.config.profile;
+        let wanted = |listener: &&Listener| {
+            listener.types.is_empty() || listener.types.iter().any(|wanted| wanted == kind)
+        };
+        let listeners: Vec<&Listener> = self.bus.listeners.iter().filter(wanted).collect();
+        if listeners.is_empty() {
+            return;
+        }
         let frame = |body: &Value| format!("event: {kind}\r\ndata: {body}\r\n\r\n");
-        let (full, light) = (frame(full), frame(light));
-        let mut lagging = Vec::new();
-        for listener in &self.bus.listeners {
-            if !listener.types.is_empty() && !listener.types.iter().any(|wanted| wanted == kind) {
-                continue;
+        let whole = if groups.is_empty() {
+            None
+        } else {
+            let mut whole = light.clone();
+            if let Some(plan) = whole["plan"].as_object_mut() {
+                plan.extend(groups);
             }
+            Some(frame(&whole))
+        };
+        let light = frame(light);
+        let mut lagging = Vec::new();
+        for listener in listeners {
             let slim = match profile.plans {
                 PlanShape::Light => true,
                 PlanShape::LightIfAsked => listener.light,
                 PlanShape::Full => false,
             };
-            let text = if slim { light.clone() } else { full.clone() };
+            let text = whole.as_ref().filter(|_| !slim).unwrap_or(&light).clone();
             if listener.frames.try_send(text).is_err() && profile.overflow == Overflow::Disconnected {
                 lagging.push(listener.number);
             }

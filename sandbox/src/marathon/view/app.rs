@@ -112,10 +112,12 @@ pub(crate) fn task(cluster: &Cluster, task: &Task) -> Value {
         "ports": task.ports,
         "servicePorts": spec.map(|spec| spec.definition.service_ports()).unwrap_or_default(),
         "stagedAt": marathon_time(task.staged),
-        "startedAt": task.started.map(marathon_time),
         "version": marathon_time(task.version),
         "ipAddresses": [{"ipAddress": task.host, "protocol": "IPv4"}],
     });
+    if task.started.is_some() || !profile.since(1, 5) {
+        told["startedAt"] = json!(task.started.map(marathon_time));
+    }
     if profile.since(1, 3) {
         told["state"] = json!(task.state.name());
         told["localVolumes"] = json!([]);
