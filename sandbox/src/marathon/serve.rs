@@ -37,7 +37,7 @@ pub(crate) async fn serve(
         return html(StatusCode::BAD_REQUEST, "Bad URI");
     };
     let path = percent_decode_str(parts.uri.path()).decode_utf8_lossy().into_owned();
-    let target = parts.uri.path_and_query().map_or(path.clone(), ToString::to_string);
+    let target = parts.uri.path_and_query().map_or_else(|| path.clone(), ToString::to_string);
     let call = Call {
         method: parts.method.to_string(),
         path,
