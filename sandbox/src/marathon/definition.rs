@@ -5,8 +5,9 @@ use serde_json::{Map, Value, json};
 use super::path::PathId;
 use super::profile::Profile;
 
-/// What only Marathon writes; a client that sends it back is not heard.
-const READ_ONLY: [&str; 12] = [
+/// What only Marathon writes, and what has no meaning any more; a client that sends it is not heard.
+const READ_ONLY: [&str; 13] = [
+    "storeUrls",
     "version",
     "versionInfo",
     "tasks",
@@ -252,6 +253,7 @@ fn defaults(profile: &Profile) -> Vec<(&'static str, Since, Value)> {
         ("dependencies", (0, 0), json!([])),
         ("env", (0, 0), json!({})),
         ("labels", (0, 8), json!({})),
+        ("fetch", (0, 15), json!([])),
         ("healthChecks", (0, 0), json!([])),
         ("readinessChecks", (1, 1), json!([])),
         ("requirePorts", (0, 8), json!(false)),

@@ -47,6 +47,9 @@ impl Embed {
 /// An app's definition as a version of it is shown.
 pub(crate) fn app(profile: &Profile, spec: &Spec) -> Map<String, Value> {
     let mut told = spec.definition.fields().clone();
+    if !profile.since(1, 5) {
+        add_older_forms(&mut told, spec, profile);
+    }
     told.insert("version".to_owned(), json!(marathon_time(spec.version)));
     if profile.since(0, 11) {
         let info = json!({
@@ -56,6 +59,22 @@ pub(crate) fn app(profile: &Profile, spec: &Spec) -> Map<String, Value> {
         told.insert("versionInfo".to_owned(), info);
     }
     told
+}
+
+/// Before 1.5 nothing is left out: what is not set is null, and what can be said in two ways is said in both.
+fn add_older_forms(told: &mut Map<String, Value>, spec: &Spec, profile: &Profile) {
+    for name in ["acceptedResourceRoles", "args", "cmd", "container", "user"] {
+        told.entry(name).or_insert(Value::Null);
+    }
+    told.entry("storeUrls").or_insert_with(|| json!([]));
+    if profile.since(0, 15) {
+        let fetch = told.get("fetch").and_then(Value::as_array).into_iter().flatten();
+        let uris: Value = fetch.map(|artifact| artifact["uri"].clone()).collect();
+        told.insert("uris".to_owned(), uris);
+    } else {
+        told.entry("uris").or_insert_with(|| json!([]));
+    }
+    told.entry("ports").or_insert_with(|| json!(spec.definition.service_ports()));
 }
 
 pub(crate) fn app_info(cluster: &Cluster, spec: &Spec, embed: Embed) -> Value {

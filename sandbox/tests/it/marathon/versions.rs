@@ -55,7 +55,8 @@ async fn each_release_shows_what_it_knows() {
         assert_eq!(app.get("versionInfo").is_some(), since("0.15"), "{name}");
         assert_eq!(app["tasks"][0].get("state").is_some(), since("1.3"), "{name}");
         assert_eq!(id_has_instance(&app), since("1.8"), "{name}");
-        assert_eq!(app.get("ports").is_some(), !since("1.1"), "{name}");
+        assert_eq!(app.get("ports").is_some(), !since("1.6"), "{name}");
+        assert_eq!(app.get("args").is_some(), !since("1.6"), "{name}: nothing is left out");
         assert_eq!(app.get("networks").is_some(), since("1.6"), "{name}");
         assert_eq!(app.get("unreachableStrategy").is_some(), since("1.4"), "{name}");
         assert_eq!(app.get("role").is_some(), since("1.11"), "{name}");
@@ -77,4 +78,20 @@ async fn there_is_no_stream_before_0_9() {
     let town = Town::start(still(Profile::V0_8)).await;
     let answer = town.call("GET", "/v2/events", Value::Null).await;
     assert_eq!((answer.status, &answer.body["message"]), (404, &json!("URI not found: /v2/events")));
+}
+
+#[tokio::test]
+async fn what_an_older_release_shows_cannot_be_sent_back() {
+    let town = Town::start(still(Profile::V1_3)).await;
+    town.create(json!({"id": "/a", "cmd": "sleep 1"})).await;
+    town.finish();
+    let mut shown = town.app("/a").await;
+    assert_eq!(town.call("PUT", "/v2/apps/a", shown.clone()).await.status, 422, "for its version");
+    shown.as_object_mut().unwrap().remove("version");
+    let refused = town.call("PUT", "/v2/apps/a", shown.clone()).await;
+    assert!(refused.body.to_string().contains("cannot specify both ports and port definitions"));
+    shown.as_object_mut().unwrap().remove("ports");
+    let version = town.app("/a").await["version"].clone();
+    town.change("PUT", "/v2/apps/a", shown).await;
+    assert_eq!(town.app("/a").await["version"], version, "now it is the same");
 }
