@@ -1,6 +1,6 @@
 # Every target sets up what it needs; see scripts/ for how.
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint fmt services-up services-down clean-services
+.PHONY: help demo test bench fuzz lint fmt services-up services-down clean-services
 
 help: ## say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -10,6 +10,12 @@ demo: ## bring up a RabbitMQ and a stand-in cloud, build a bay, scale it, delete
 
 test: ## bring up RabbitMQ, PostgreSQL and MariaDB and run every test (ARGS='...' goes to cargo test)
 	@scripts/test.sh $(ARGS)
+
+bench: ## measure the worker beside other servers and write docs/PERFORMANCE.md (ARGS='...': only print)
+	@scripts/bench.sh $(ARGS)
+
+fuzz: ## fuzz the decoders for DURATION seconds each (60; ARGS='request reply' for some of them)
+	@scripts/fuzz.sh $(ARGS)
 
 lint: ## check format, clippy, documentation, scripts and docker-compose.yml
 	@scripts/lint.sh

@@ -13,6 +13,8 @@ services=$(scripts/services.sh env)
 eval "$services"
 CONDUCTOR_TEST_PYTHON=$(scripts/python-peers.sh)
 export CONDUCTOR_TEST_PYTHON
+examples=$(scripts/example-peers.sh)
+eval "$examples"
 # Without these a bare `cargo test` may leave out what it has no server for, or accept a new snapshot.
 export CONDUCTOR_TEST_REQUIRE_SERVICES=1 INSTA_UPDATE=no
 

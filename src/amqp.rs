@@ -6,14 +6,17 @@
 //! [`settings::Broker`]: nothing of lapin shows outside of this module.
 
 mod backoff;
+mod compression;
 mod connection;
 mod consumer;
 mod publisher;
 pub mod settings;
+mod slot;
 mod tls;
 mod topology;
 mod transport_url;
 
+pub(crate) use compression::{ExpandError, expand, of as compression_of};
 pub use connection::ConnectError;
 pub(crate) use connection::{Connector, Link};
 pub use consumer::{Delivery, Disposition, Handler, Health, Routing, Server, ServerStats};

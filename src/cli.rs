@@ -10,6 +10,7 @@ mod error;
 mod identity;
 mod object;
 mod output;
+mod schema;
 mod serve;
 mod wait;
 mod watch;
@@ -88,6 +89,8 @@ enum Command {
     /// Checks and shows the configuration
     #[command(subcommand)]
     Config(config::Command),
+    /// Prints or writes the wire contract: JSON Schemas and an AsyncAPI document
+    Schema(schema::Schema),
 }
 
 /// Runs the program. Exit codes are those of sysexits.h, so that a service manager can tell them apart.
@@ -116,6 +119,9 @@ fn run(cli: Cli, output: &mut Output) -> Result<(), Error> {
     if let Command::Config(command) = command {
         return command.run(&global, output);
     }
+    if let Command::Schema(command) = command {
+        return command.run(output);
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Error::Runtime)?;
     runtime.block_on(async {
         match command {
@@ -126,6 +132,7 @@ fn run(cli: Cli, output: &mut Output) -> Result<(), Error> {
             Command::Watch(command) => command.run(&global, output).await,
             Command::Db(command) => command.run(&global, output).await,
             Command::Config(command) => command.run(&global, output),
+            Command::Schema(command) => command.run(output),
         }
     })
 }

@@ -218,6 +218,7 @@ impl Client {
                 CallError::Unroutable { exchange, queue: routing_key }
             }
             PublishError::Nacked
+            | PublishError::Blocked
             | PublishError::Unconnected(_)
             | PublishError::Disconnected(_)
             | PublishError::Timeout { .. } => CallError::Disconnected(error),

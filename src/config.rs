@@ -20,7 +20,7 @@ mod validate;
 
 pub use effective::Effective;
 pub use faults::{ConfigFaults, Fault, Warning};
-pub use kind::{FailoverStrategy, LogFormat, LoginMethod, NotificationDriver};
+pub use kind::{Compression, FailoverStrategy, LogFormat, LoginMethod, NotificationDriver};
 pub use service::ServiceUser;
 pub use settings::{
     ClusterHeatSettings, ConductorSettings, DatabaseSettings, DefaultSettings, HeatClientSettings,

@@ -33,6 +33,14 @@ pub enum Fault {
     BayModelAlreadyExists(String),
     #[error("Baymodel {0} is referenced by one or multiple bays.")]
     BayModelReferenced(String),
+    #[error("A key pair {0} could not be found.")]
+    X509KeyPairNotFound(String),
+    #[error("A key pair with UUID {0} already exists.")]
+    X509KeyPairAlreadyExists(String),
+    #[error("A magnum service {0} could not be found.")]
+    MagnumServiceNotFound(String),
+    #[error("A magnum service with ID {0} already exists.")]
+    MagnumServiceAlreadyExists(String),
     #[error("{0}")]
     Conflict(String),
     #[error("Expected an uuid or int but received {0}.")]
@@ -78,6 +86,14 @@ impl Fault {
             Self::BayModelNotFound(model) => ("BayModelNotFound", 404, json!({ "baymodel": model })),
             Self::BayModelAlreadyExists(uuid) => ("BayModelAlreadyExists", 409, json!({ "uuid": uuid })),
             Self::BayModelReferenced(model) => ("BayModelReferenced", 400, json!({ "baymodel": model })),
+            Self::X509KeyPairNotFound(pair) => ("X509KeyPairNotFound", 404, json!({ "keypair": pair })),
+            Self::X509KeyPairAlreadyExists(uuid) => {
+                ("X509KeyPairAlreadyExists", 409, json!({ "uuid": uuid }))
+            }
+            Self::MagnumServiceNotFound(id) => {
+                ("MagnumServiceNotFound", 404, json!({ "magnum_service_id": id }))
+            }
+            Self::MagnumServiceAlreadyExists(id) => ("MagnumServiceAlreadyExists", 409, json!({ "id": id })),
             Self::Conflict(_) => ("Conflict", 409, json!({})),
             Self::InvalidIdentity(identity) => ("InvalidIdentity", 400, json!({ "identity": identity })),
             Self::OperationInProgress(bay) => ("OperationInProgress", 400, json!({ "bay_name": bay })),

@@ -22,6 +22,7 @@
 //! | [`config`] | the typed settings and where they come from |
 //! | [`telemetry`] | logs, metrics, probes |
 //! | [`client`] | an RPC client of the same protocol |
+//! | [`schema`] | JSON Schemas and the AsyncAPI document, made from the tables that the worker runs by |
 //! | [`cli`] | the command line |
 //!
 //! The wire format itself is the crate [`mesos_conductor_proto`]. `bay` imports nothing of the others; `rpc` and
@@ -52,6 +53,7 @@ pub mod objects;
 pub mod openstack;
 pub mod operation;
 pub mod rpc;
+pub mod schema;
 mod shutdown;
 pub mod store;
 pub mod telemetry;

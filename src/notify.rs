@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use mesos_conductor_proto::codec::{Encoding, Map};
 use mesos_conductor_proto::notification::{Driver, Notification, Priority};
+use mesos_conductor_proto::object::Kind as FieldKind;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use time::macros::format_description;
@@ -22,12 +23,18 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    fn as_str(self) -> &'static str {
+    pub(crate) const ALL: [Self; 3] = [Self::Pending, Self::Success, Self::Failure];
+
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Pending => "pending",
             Self::Success => "success",
             Self::Failure => "failure",
         }
+    }
+
+    pub(crate) fn priority(self) -> Priority {
+        if self == Self::Failure { Priority::Error } else { Priority::Info }
     }
 }
 
@@ -56,13 +63,13 @@ pub struct Notifier {
 
 impl Notifier {
     /// The messages that tell of one event: one per topic, and one to the caller's own queue if it named one.
-    pub fn messages(&self, event: &Event<'_>, queue: Option<&str>) -> Vec<Outgoing> {
-        let priority = if event.outcome == Outcome::Failure { Priority::Error } else { Priority::Info };
+    pub fn messages<T: Told>(&self, event: &Event<'_, T>, queue: Option<&str>) -> Vec<Outgoing> {
+        let priority = event.outcome.priority();
         let now = OffsetDateTime::now_utc();
         let mut notification = Notification {
             message_id: Uuid::new_v4().to_string(),
             publisher_id: self.publisher_id.clone(),
-            event_type: format!("magnum.cluster.{}", action(event.kind)),
+            event_type: event_type::<T>(event.kind),
             priority,
             payload: event.payload(now),
             timestamp: notification_time(now),
@@ -95,16 +102,25 @@ impl Notifier {
     }
 }
 
-/// One event in the life of a bay.
+/// What notifications tell of.
+pub trait Told {
+    /// What the kind of thing is called in event types and URIs.
+    const NAME: &'static str;
+
+    /// The thing itself, as a CADF resource.
+    fn target(&self) -> Value;
+}
+
+/// One event in the life of a bay or an app.
 #[derive(Debug, Clone, Copy)]
-pub struct Event<'a> {
+pub struct Event<'a, T> {
     pub kind: Kind,
     pub outcome: Outcome,
-    pub bay: &'a Bay,
+    pub of: &'a T,
     pub initiator: &'a Initiator,
 }
 
-impl Event<'_> {
+impl<T: Told> Event<'_, T> {
     fn payload(&self, now: OffsetDateTime) -> Value {
         let mut initiator = json!({
             "id": Uuid::new_v4().to_string(),
@@ -126,13 +142,20 @@ impl Event<'_> {
             "action": action(self.kind),
             "outcome": self.outcome.as_str(),
             "initiator": initiator,
-            "target": target(self.bay),
-            "observer": { "id": Uuid::new_v4().to_string(), "typeURI": "service/magnum/cluster" },
+            "target": self.of.target(),
+            "observer": {
+                "id": Uuid::new_v4().to_string(),
+                "typeURI": format!("service/magnum/{}", T::NAME),
+            },
         })
     }
 }
 
-fn action(kind: Kind) -> &'static str {
+pub(crate) fn event_type<T: Told>(kind: Kind) -> String {
+    format!("magnum.{}.{}", T::NAME, action(kind))
+}
+
+pub(crate) fn action(kind: Kind) -> &'static str {
     match kind {
         Kind::BayCreate => "create",
         Kind::BayUpdate => "update",
@@ -140,40 +163,59 @@ fn action(kind: Kind) -> &'static str {
     }
 }
 
-/// The bay itself, as Train and later describe a cluster (the stray colon in one of the keys is theirs).
-fn target(bay: &Bay) -> Value {
-    json!({
-        "id": bay.uuid.to_string(),
-        "name": bay.name,
-        "typeURI": "service/magnum/cluster",
-        "attachments": [{
+impl Told for Bay {
+    const NAME: &'static str = "cluster";
+
+    /// As Train and later describe a cluster.
+    fn target(&self) -> Value {
+        let content: Map = CONTENT.iter().map(|part| (part.name.to_owned(), (part.read)(self))).collect();
+        json!({
+            "id": self.uuid.to_string(),
+            "name": self.name,
             "typeURI": "service/magnum/cluster",
-            "name": "cluster_data",
-            "content": {
-                "status": bay.status.map(|status| status.as_str()),
-                "status_reason": bay.status_reason,
-                "project_id": bay.project_id,
-                "created_at": bay.created_at.map(iso_time),
-                "updated_at": bay.updated_at.map(iso_time),
-                "cluster_template_id": bay.model_id,
-                "keypair": bay.keypair,
-                "docker_volume_size:": null,
-                "labels": bay.labels,
-                "master_flavor_id": null,
-                "flavor_id": null,
-                "stack_id": bay.stack_id,
-                "health_status": null,
-                "create_timeout": bay.create_timeout,
-                "api_address": bay.api_address,
-                "discovery_url": bay.discovery_url,
-                "node_addresses": bay.node_addresses,
-                "master_addresses": bay.master_addresses,
-                "node_count": bay.node_count,
-                "master_count": bay.master_count,
-            },
-        }],
-    })
+            "attachments": [{
+                "typeURI": "service/magnum/cluster",
+                "name": "cluster_data",
+                "content": content,
+            }],
+        })
+    }
 }
+
+/// Something that a notification says of a bay.
+pub(crate) struct Part {
+    pub(crate) name: &'static str,
+    pub(crate) kind: FieldKind,
+    read: fn(&Bay) -> Value,
+}
+
+const fn part(name: &'static str, kind: FieldKind, read: fn(&Bay) -> Value) -> Part {
+    Part { name, kind, read }
+}
+
+/// What a notification says of a bay; any of it may be null (the stray colon in one of the names is Magnum's).
+pub(crate) static CONTENT: &[Part] = &[
+    part("status", FieldKind::Text, |bay| json!(bay.status.map(|status| status.as_str()))),
+    part("status_reason", FieldKind::Text, |bay| json!(bay.status_reason)),
+    part("project_id", FieldKind::Text, |bay| json!(bay.project_id)),
+    part("created_at", FieldKind::DateTime, |bay| json!(bay.created_at.map(iso_time))),
+    part("updated_at", FieldKind::DateTime, |bay| json!(bay.updated_at.map(iso_time))),
+    part("cluster_template_id", FieldKind::Text, |bay| json!(bay.model_id)),
+    part("keypair", FieldKind::Text, |bay| json!(bay.keypair)),
+    part("docker_volume_size:", FieldKind::Integer, |_| Value::Null),
+    part("labels", FieldKind::TextDict, |bay| json!(bay.labels)),
+    part("master_flavor_id", FieldKind::Text, |_| Value::Null),
+    part("flavor_id", FieldKind::Text, |_| Value::Null),
+    part("stack_id", FieldKind::Text, |bay| json!(bay.stack_id)),
+    part("health_status", FieldKind::Text, |_| Value::Null),
+    part("create_timeout", FieldKind::Integer, |bay| json!(bay.create_timeout)),
+    part("api_address", FieldKind::Text, |bay| json!(bay.api_address)),
+    part("discovery_url", FieldKind::Text, |bay| json!(bay.discovery_url)),
+    part("node_addresses", FieldKind::TextList, |bay| json!(bay.node_addresses)),
+    part("master_addresses", FieldKind::TextList, |bay| json!(bay.master_addresses)),
+    part("node_count", FieldKind::Integer, |bay| json!(bay.node_count)),
+    part("master_count", FieldKind::Integer, |bay| json!(bay.master_count)),
+];
 
 fn event_time(at: OffsetDateTime) -> String {
     let format =

@@ -1,4 +1,4 @@
-//! Bays and bay models as versioned objects, at whichever version a caller asked for, and back.
+//! What is stored as versioned objects, at whichever version a caller asked for, and back.
 //!
 //! Which fields a version has is the wire contract's table; here every domain attribute is read or written once, under
 //! its key in that table.
@@ -7,17 +7,23 @@ use std::str::FromStr;
 
 use mesos_conductor_proto::object::{Object, definition};
 use mesos_conductor_proto::version::Version;
+use secrecy::SecretString;
 use serde_json::{Value, json};
 use time::PrimitiveDateTime;
+use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
 use uuid::Uuid;
 
 use crate::bay::{Bay, BayModel, Status};
 use crate::error::Fault;
+use crate::store::{KeyPair, Service};
 
 /// Names of the objects served, as they stand in requests.
 pub const BAY: &str = "Bay";
 pub const BAY_MODEL: &str = "BayModel";
+pub const BAY_LOCK: &str = "BayLock";
+pub const MAGNUM_SERVICE: &str = "MagnumService";
+pub const X509_KEY_PAIR: &str = "X509KeyPair";
 
 /// The version to answer at: the caller's, or the newest where the caller named none.
 pub fn version_or_latest(name: &str, requested: Option<&str>) -> Result<Version, Fault> {
@@ -29,6 +35,17 @@ pub fn version_or_latest(name: &str, requested: Option<&str>) -> Result<Version,
     // Asking for a version checks that it is served.
     Object::new(name, version)?;
     Ok(version)
+}
+
+/// An object as it came: in its serialised form, or, where its class is known, as a plain dict of its fields. All of
+/// those then count as changed, at the newest version.
+pub fn read(value: &Value, class: Option<&str>) -> Result<Object, Fault> {
+    if let (Value::Object(fields), Some(class)) = (value, class)
+        && !Object::is_primitive(value)
+    {
+        return Ok(Object::from_fields(class, fields)?);
+    }
+    Ok(Object::decode(value)?)
 }
 
 fn unsupported(name: &str, requested: &str) -> Fault {
@@ -104,12 +121,37 @@ fn in_the_era_of_bays(status: Status) -> Status {
 
 /// A bay model as the object `BayModel`.
 pub fn model_primitive(model: &BayModel, version: Version) -> Result<Value, Fault> {
-    let mut object = Object::new(BAY_MODEL, version)?;
+    filled(BAY_MODEL, version, |key| model_value(model, key))
+}
+
+/// An object of which every field has a plain value.
+fn filled(name: &str, version: Version, value: impl Fn(&str) -> Value) -> Result<Value, Fault> {
+    let mut object = Object::new(name, version)?;
     let fields: Vec<_> = object.fields().map(|field| (field.name, field.key)).collect();
     for (name, key) in fields {
-        object.set(name, model_value(model, key))?;
+        object.set(name, value(key))?;
     }
     Ok(object.to_primitive())
+}
+
+/// An object at another version: the fields that it has there, objects within it as that version's release had them.
+pub fn backport(object: &Object, version: Version) -> Result<Object, Fault> {
+    let mut at = Object::new(object.name(), version)?;
+    for field in object.fields().filter(|field| field.exists_at(version)) {
+        let Some(value) = object.get(field.name) else { continue };
+        let value = match object.object(field.name) {
+            Some(nested) => {
+                backport(nested, nested.version().min(nested_model_version(version)))?.to_primitive()
+            }
+            None => value.to_value(),
+        };
+        if object.is_changed(field.name) {
+            at.change(field.name, value)?;
+        } else {
+            at.set(field.name, value)?;
+        }
+    }
+    Ok(at)
 }
 
 fn model_value(model: &BayModel, key: &str) -> Value {
@@ -197,9 +239,74 @@ pub fn model_from_object(object: &Object) -> BayModel {
     }
 }
 
+/// A key pair as the object `X509KeyPair`, without its private key (I7).
+pub fn key_pair_primitive(pair: &KeyPair, version: Version) -> Result<Value, Fault> {
+    filled(X509_KEY_PAIR, version, |key| match key {
+        "id" => json!(pair.id),
+        "uuid" => json!(pair.uuid.to_string()),
+        "name" => json!(pair.name),
+        "bay_uuid" => json!(pair.bay_uuid),
+        "ca_cert" => json!(pair.ca_cert),
+        "certificate" => json!(pair.certificate),
+        "project_id" => json!(pair.project_id),
+        "user_id" => json!(pair.user_id),
+        "created_at" => timestamp(pair.created_at),
+        "updated_at" => timestamp(pair.updated_at),
+        _ => Value::Null,
+    })
+}
+
+/// The key pair that a client asks to create.
+pub fn key_pair_from_object(object: &Object) -> KeyPair {
+    let text = |name: &str| object.text(name).map(str::to_owned);
+    KeyPair {
+        uuid: object.text("uuid").and_then(|text| Uuid::parse_str(text).ok()).unwrap_or_default(),
+        name: text("name"),
+        bay_uuid: text("bay_uuid"),
+        ca_cert: text("ca_cert"),
+        certificate: text("certificate"),
+        private_key: object.text("private_key").map(SecretString::from),
+        ..KeyPair::default()
+    }
+}
+
+/// A service as the object `MagnumService`.
+pub fn service_primitive(service: &Service, version: Version) -> Result<Value, Fault> {
+    filled(MAGNUM_SERVICE, version, |key| match key {
+        "id" => json!(service.id),
+        "host" => json!(service.host),
+        "binary" => json!(service.binary),
+        "disabled" => json!(service.disabled),
+        "disabled_reason" => json!(service.disabled_reason),
+        "last_seen_up" => timestamp(service.last_seen_up),
+        "forced_down" => json!(service.forced_down),
+        "report_count" => json!(service.report_count),
+        "created_at" => timestamp(service.created_at),
+        "updated_at" => timestamp(service.updated_at),
+        _ => Value::Null,
+    })
+}
+
+/// The service that a client asks to create.
+pub fn service_from_object(object: &Object) -> Service {
+    let text = |name: &str| object.text(name).map(str::to_owned);
+    Service {
+        host: text("host"),
+        binary: text("binary"),
+        disabled: object.boolean("disabled").unwrap_or_default(),
+        disabled_reason: text("disabled_reason"),
+        last_seen_up: object.text("last_seen_up").and_then(|at| PrimitiveDateTime::parse(at, TIME).ok()),
+        forced_down: object.boolean("forced_down").unwrap_or_default(),
+        report_count: object.integer("report_count").unwrap_or_default(),
+        ..Service::default()
+    }
+}
+
+/// Times as objects carry them, in UTC.
+const TIME: &[BorrowedFormatItem<'_>] = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]Z");
+
 fn timestamp(at: Option<PrimitiveDateTime>) -> Value {
-    let format = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]Z");
-    at.and_then(|at| at.format(format).ok()).map_or(Value::Null, Value::String)
+    at.and_then(|at| at.format(TIME).ok()).map_or(Value::Null, Value::String)
 }
 
 #[cfg(test)]

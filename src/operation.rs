@@ -13,3 +13,4 @@ pub mod record;
 pub mod runner;
 pub mod step;
 pub mod steps;
+pub mod subject;

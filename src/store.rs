@@ -5,21 +5,26 @@
 //! Writes go through a [`Transaction`], so that a message's key, its effect and its reply are one commit; the
 //! writes of an operation go through [`Store::begin_held`], whose first statement proves the lease.
 //!
-//! Lock order, for whoever adds a write: message key, bay model, operation, bay, active operation, outbox.
+//! Lock order, for whoever adds a write: message key, bay model, operation, bay, active operation, outbox. Key pairs,
+//! services and bay locks are written alone.
 
 mod bays;
 mod callers;
+mod columns;
 mod connect;
 mod driver;
 mod error;
 mod gauges;
+mod key_pairs;
 mod leases;
+mod locks;
 mod messages;
 mod migrate;
 mod models;
 mod operations;
 mod outbox;
 mod page;
+mod services;
 mod sql;
 mod text;
 mod url;
@@ -39,12 +44,15 @@ pub use callers::Caller;
 pub use driver::Transaction;
 pub use error::Error;
 pub use gauges::Gauges;
+pub use key_pairs::{KeyPair, KeyPairFilter};
+pub use locks::Steal;
 pub use messages::Seen;
 pub use migrate::{Migration, MigrationReport, MigrationStatus};
 pub use models::Visibility;
 pub use operations::{Ending, Outcome, Wake};
 pub use outbox::OutboxRow;
 pub use page::{Key, Page, Scope};
+pub use services::Service;
 pub use sql::Backend;
 pub use url::Error as UrlError;
 pub use vault::{Error as VaultError, Vault};

@@ -3,6 +3,7 @@
 pub mod http;
 pub mod metrics;
 
+use std::fmt::{self as text, Write as _};
 use std::io;
 
 use tracing_subscriber::{EnvFilter, Layer, fmt, layer::SubscriberExt, util::SubscriberInitExt};
@@ -45,10 +46,64 @@ pub fn filter(settings: &Settings) -> String {
     }
 }
 
+/// A text that may repeat what a stranger sent, as part of a line: cut off, and with control characters escaped, so that
+/// it neither fills the log nor forges lines in it.
+pub struct Brief<T>(pub T);
+
+/// Characters of a [`Brief`] text.
+const BRIEF: usize = 300;
+
+impl<T: text::Display> text::Display for Brief<T> {
+    fn fmt(&self, f: &mut text::Formatter<'_>) -> text::Result {
+        let mut line = Line { left: BRIEF, cut: false, out: f };
+        let written = write!(line, "{}", self.0);
+        if line.cut { line.out.write_char('…') } else { written }
+    }
+}
+
+/// Takes so many characters, then refuses more.
+struct Line<'a, 'f> {
+    left: usize,
+    cut: bool,
+    out: &'a mut text::Formatter<'f>,
+}
+
+impl text::Write for Line<'_, '_> {
+    fn write_str(&mut self, part: &str) -> text::Result {
+        for character in part.chars() {
+            let Some(left) = self.left.checked_sub(1) else {
+                self.cut = true;
+                return Err(text::Error);
+            };
+            self.left = left;
+            if character.is_control() {
+                write!(self.out, "{}", character.escape_default())?;
+            } else {
+                self.out.write_char(character)?;
+            }
+        }
+        Ok(())
+    }
+}
+
 fn json_layer<S, W>(writer: W) -> impl Layer<S>
 where
     S: tracing::Subscriber + for<'a> tracing_subscriber::registry::LookupSpan<'a>,
     W: for<'w> fmt::MakeWriter<'w> + Send + Sync + 'static,
 {
     fmt::layer().json().flatten_event(true).with_current_span(false).with_span_list(true).with_writer(writer)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_brief_text_is_one_short_line() {
+        assert_eq!(Brief("no such method é").to_string(), "no such method é");
+        assert_eq!(Brief("a\nWARN b\u{1b}[31m").to_string(), "a\\nWARN b\\u{1b}[31m");
+        let long = Brief("x".repeat(1_000_000)).to_string();
+        assert_eq!((long.chars().count(), long.chars().last()), (BRIEF + 1, Some('…')));
+        assert_eq!(Brief("x".repeat(BRIEF)).to_string().len(), BRIEF);
+    }
 }

@@ -3,6 +3,7 @@
 mod broker;
 mod cloud;
 mod health;
+mod report;
 mod store;
 
 use std::sync::Arc;
@@ -114,7 +115,7 @@ impl Worker {
 
     fn checks(&self) -> Vec<Arc<dyn telemetry::http::HealthCheck>> {
         vec![
-            Arc::new(health::Broker(self.server.health())),
+            Arc::new(health::Broker { requests: self.server.health(), answers: self.shop.publisher.clone() }),
             Arc::new(health::Database(self.shop.store.clone())),
             Arc::new(health::Migrations(self.shop.store.clone())),
         ]
@@ -133,10 +134,20 @@ impl Worker {
         let tasks = TaskTracker::new();
         let http = tasks.spawn(telemetry::http::serve(listener, probes, stop.rest.clone()));
         tasks.spawn(metrics::upkeep(metrics, stop.rest.clone()));
-        let housekeeping = Housekeeping { shop: Arc::clone(&self.shop), pulse: self.pulse.clone() };
+        let housekeeping = Housekeeping {
+            shop: Arc::clone(&self.shop),
+            notifications: self.notifications.clone(),
+            pulse: self.pulse.clone(),
+        };
         tasks.spawn(housekeeping.run(settings.conductor.retention, stop.rest.clone()));
         tasks.spawn(Heartbeats { shop: Arc::clone(&self.shop) }.run(stop.rest.clone()));
         tasks.spawn(health::count_broker(self.server.health(), self.server.stats(), stop.rest.clone()));
+        let reports = report::Reports {
+            store: self.shop.store.clone(),
+            host: settings.host_name(),
+            interval: settings.conductor.report_interval,
+        };
+        tasks.spawn(reports.run(stop.rest.clone()));
         let outbox = Outbox {
             store: self.shop.store.clone(),
             publisher: self.shop.publisher.clone(),
@@ -147,6 +158,10 @@ impl Worker {
         let mut outbox = tasks.spawn(outbox.run(stop.outbox.clone()));
         let permits = usize::from(settings.default.executor_thread_pool_size);
         let mut runner = tasks.spawn(Runner::new(Arc::clone(&self.shop), permits).run(stop.runner.clone()));
+        // While the server connects, so that the first reply need not wait for it. A failure is tried again by whoever
+        // publishes.
+        let (publisher, stopping) = (self.shop.publisher.clone(), stop.rest.clone());
+        tasks.spawn(async move { stopping.run_until_cancelled(publisher.connect()).await });
         let (server, stopping) = (self.server.clone(), stop.server.clone());
         let mut server = tasks.spawn(async move { server.run(stopping).await });
 
@@ -203,6 +218,7 @@ struct Stops {
 /// Counts what operators watch, and forgets what is past its retention.
 struct Housekeeping {
     shop: Arc<Workshop>,
+    notifications: Publisher,
     pulse: Pulse,
 }
 
@@ -210,8 +226,10 @@ impl Housekeeping {
     async fn run(self, retention: Duration, stop: CancellationToken) {
         let mut tick = tokio::time::interval(Duration::from_secs(5));
         let mut purged = tokio::time::Instant::now();
+        let mut blocking = health::Blocking::default();
         while stop.run_until_cancelled(tick.tick()).await.is_some() {
             self.pulse.beat();
+            blocking.look(&[&self.shop.publisher, &self.notifications]);
             match self.shop.store.gauges().await {
                 Ok(gauges) => {
                     metrics::operations(&gauges.operations, gauges.oldest_running_ms.map(age));

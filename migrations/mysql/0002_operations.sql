@@ -5,7 +5,7 @@
 CREATE TABLE IF NOT EXISTS operation (
     uuid VARCHAR(36) NOT NULL,
     kind VARCHAR(32) NOT NULL,
-    bay_uuid VARCHAR(36) NOT NULL,
+    subject_uuid VARCHAR(36) NOT NULL,
     state VARCHAR(16) NOT NULL,
     step VARCHAR(64) NOT NULL,
     attempts INT NOT NULL,
@@ -29,9 +29,9 @@ CREATE TABLE IF NOT EXISTS operation (
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
 
 CREATE TABLE IF NOT EXISTS active_operation (
-    bay_uuid VARCHAR(36) NOT NULL,
+    subject_uuid VARCHAR(36) NOT NULL,
     operation_uuid VARCHAR(36) NOT NULL,
-    PRIMARY KEY (bay_uuid),
+    PRIMARY KEY (subject_uuid),
     CONSTRAINT uniq_active_operation0operation_uuid UNIQUE (operation_uuid)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
 

@@ -4,7 +4,7 @@
 CREATE TABLE IF NOT EXISTS operation (
     uuid VARCHAR(36) NOT NULL,
     kind VARCHAR(32) NOT NULL,
-    bay_uuid VARCHAR(36) NOT NULL,
+    subject_uuid VARCHAR(36) NOT NULL,
     state VARCHAR(16) NOT NULL,
     step VARCHAR(64) NOT NULL,
     attempts INTEGER NOT NULL,
@@ -28,9 +28,9 @@ CREATE INDEX IF NOT EXISTS ix_operation_state_run_at ON operation (state, run_at
 CREATE INDEX IF NOT EXISTS ix_operation_finished_ms ON operation (finished_ms);
 
 CREATE TABLE IF NOT EXISTS active_operation (
-    bay_uuid VARCHAR(36) NOT NULL,
+    subject_uuid VARCHAR(36) NOT NULL,
     operation_uuid VARCHAR(36) NOT NULL,
-    PRIMARY KEY (bay_uuid),
+    PRIMARY KEY (subject_uuid),
     CONSTRAINT uniq_active_operation0operation_uuid UNIQUE (operation_uuid)
 );
 

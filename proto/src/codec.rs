@@ -3,13 +3,18 @@
 //! Errors never repeat what a body held: a body may carry tokens and keys, an error goes to the log.
 
 mod messagepack;
+mod values;
 
 use std::fmt;
 
+use serde::de::DeserializeSeed;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::version::Version;
+
+pub(crate) use values::Budget;
+use values::{Any, Reader};
 
 /// A message, taken out of its envelope.
 pub type Map = serde_json::Map<String, Value>;
@@ -91,6 +96,12 @@ pub enum DecodeError {
         /// What is wrong, in general terms.
         fault: &'static str,
     },
+    /// The body holds more values than any honest message.
+    #[error("more than {limit} values")]
+    TooManyValues {
+        /// How many it may hold.
+        limit: u32,
+    },
     /// The envelope is of a version that we do not read.
     #[error("envelope version is not one that 2.0 can serve")]
     EnvelopeVersion,
@@ -120,9 +131,14 @@ pub enum DecodeError {
 /// # Errors
 /// When the bytes are not such a body. Never panics, whatever the bytes.
 pub fn open(encoding: Encoding, body: &[u8]) -> Result<Map, DecodeError> {
+    open_within(&Budget::of_answer(), encoding, body)
+}
+
+/// As [`open`], for a body that may hold less.
+pub(crate) fn open_within(budget: &Budget, encoding: Encoding, body: &[u8]) -> Result<Map, DecodeError> {
     let (mut outer, packed) = match encoding {
-        Encoding::Json => (object(json(body, "the body")?, "the body")?, None),
-        Encoding::MessagePack => messagepack::read(body)?,
+        Encoding::Json => (object(json(body, "the body", budget)?, "the body")?, None),
+        Encoding::MessagePack => messagepack::read(body, budget)?,
     };
     if !outer.contains_key(VERSION_KEY) || !(outer.contains_key(MESSAGE_KEY) || packed.is_some()) {
         return Ok(outer);
@@ -132,10 +148,10 @@ pub fn open(encoding: Encoding, body: &[u8]) -> Result<Map, DecodeError> {
         return Err(DecodeError::EnvelopeVersion);
     }
     if let Some(packed) = packed {
-        return messagepack::read_inner(&packed);
+        return messagepack::read_inner(&packed, budget);
     }
     match outer.remove(MESSAGE_KEY) {
-        Some(Value::String(text)) => object(json(text.as_bytes(), MESSAGE_KEY)?, MESSAGE_KEY),
+        Some(Value::String(text)) => object(json(text.as_bytes(), MESSAGE_KEY, budget)?, MESSAGE_KEY),
         other => object(other.unwrap_or_default(), MESSAGE_KEY),
     }
 }
@@ -164,8 +180,18 @@ pub(crate) fn bare(message: &Map) -> Vec<u8> {
 }
 
 /// Parses JSON; the error keeps the position only, because serde's own text may quote the value.
-pub(crate) fn json(bytes: &[u8], part: &'static str) -> Result<Value, DecodeError> {
-    serde_json::from_slice(bytes).map_err(|error| DecodeError::Json {
+pub(crate) fn json(bytes: &[u8], part: &'static str, budget: &Budget) -> Result<Value, DecodeError> {
+    let mut reader = serde_json::Deserializer::from_slice(bytes);
+    let value = Reader(budget).deserialize(&mut reader).and_then(|value| reader.end().map(|()| value));
+    match value {
+        Ok(Any::Value(value)) => Ok(value),
+        Ok(Any::Bytes(_)) => Err(DecodeError::WrongType { key: part, expected: "JSON" }),
+        Err(error) => Err(budget.overdrawn().unwrap_or_else(|| json_fault(&error, part))),
+    }
+}
+
+fn json_fault(error: &serde_json::Error, part: &'static str) -> DecodeError {
+    DecodeError::Json {
         part,
         line: error.line(),
         column: error.column(),
@@ -175,7 +201,7 @@ pub(crate) fn json(bytes: &[u8], part: &'static str) -> Result<Value, DecodeErro
             serde_json::error::Category::Data => "a value that does not fit",
             serde_json::error::Category::Io => "it could not be read",
         },
-    })
+    }
 }
 
 /// The value as a map.
@@ -200,6 +226,22 @@ pub(crate) fn take_text(map: &mut Map, key: &'static str) -> Result<Option<Strin
 /// Takes text that must be there out of a map.
 pub(crate) fn require_text(map: &mut Map, key: &'static str) -> Result<String, DecodeError> {
     take_text(map, key)?.ok_or(DecodeError::MissingKey { key })
+}
+
+/// Takes an optional name or id out of a map.
+pub(crate) fn take_name(map: &mut Map, key: &'static str) -> Result<Option<String>, DecodeError> {
+    match take_text(map, key)? {
+        Some(name) if !is_name(&name) => {
+            Err(DecodeError::WrongType { key, expected: "a name: at most 255 bytes, no control characters" })
+        }
+        name => Ok(name),
+    }
+}
+
+/// Whether a text can be a name or an id: no longer than AMQP lets a queue's name be, and without control characters.
+/// Whatever is made of it (a queue, a row's key, a line of the log) can bear it.
+pub(crate) fn is_name(text: &str) -> bool {
+    text.len() <= 255 && !text.contains(char::is_control)
 }
 
 /// Takes all entries that carry the prefix of the request context out of a message.

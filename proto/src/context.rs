@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde_json::Value;
 
-use crate::codec::{Keys, Map};
+use crate::codec::{Keys, Map, is_name};
 
 /// Keys whose value is text or null.
 const TEXT_KEYS: &[&str] = &[
@@ -99,6 +99,24 @@ impl RequestContext {
             roles.as_array().is_some_and(|roles| roles.iter().all(Value::is_string))
         })?;
         Ok(Self { map })
+    }
+
+    /// The keys whose value is text.
+    #[must_use]
+    pub const fn text_keys() -> &'static [&'static str] {
+        TEXT_KEYS
+    }
+
+    /// The keys whose value is a boolean.
+    #[must_use]
+    pub const fn boolean_keys() -> &'static [&'static str] {
+        BOOLEAN_KEYS
+    }
+
+    /// The keys that may be shown to others, and so may be in a notification.
+    #[must_use]
+    pub const fn harmless_keys() -> &'static [&'static str] {
+        HARMLESS_KEYS
     }
 
     /// Adds or replaces a key; for clients that make a context.
@@ -221,10 +239,10 @@ impl RequestContext {
         self.text("trust_id")
     }
 
-    /// The id that ties the logs of all services together.
+    /// The id that ties the logs of all services together. What could not stand in a line of a log reads as absent.
     #[must_use]
     pub fn request_id(&self) -> Option<&str> {
-        self.text("request_id")
+        self.text("request_id").filter(|id| is_name(id))
     }
 
     /// The request id of the service that called the API.
@@ -331,6 +349,18 @@ mod tests {
         check("roles", json!("admin"));
         check("roles", json!(["admin", 1]));
         check("auth_token_info", json!("secret"));
+    }
+
+    #[test]
+    fn a_request_id_that_could_not_stand_in_a_line_reads_as_absent() {
+        for (id, read) in [
+            ("req-1", Some("req-1")),
+            ("req-1\nERROR forged", None),
+            (&*"r".repeat(256), None),
+            ("", Some("")),
+        ] {
+            assert_eq!(context(json!({ "request_id": id })).unwrap().request_id(), read);
+        }
     }
 
     #[test]

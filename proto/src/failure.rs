@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::codec::{self, DecodeError, Map, object, require_text, take_text};
+use crate::codec::{self, Budget, DecodeError, Map, object, require_text, take_text};
 use crate::version::Version;
 
 const MAGNUM: &str = "magnum.common.exception";
@@ -44,9 +44,14 @@ impl Failure {
     /// A Magnum exception with further keyword arguments of its constructor.
     #[must_use]
     pub fn magnum_with(class: &str, code: u16, message: &str, mut kwargs: Map) -> Self {
+        for value in kwargs.values_mut() {
+            if let Value::String(text) = value {
+                *text = shortened(text);
+            }
+        }
         kwargs.insert("code".to_owned(), code.into());
         Self {
-            args: vec![message.replace('%', "%%").into()],
+            args: vec![shortened(message).replace('%', "%%").into()],
             kwargs: Box::new(kwargs),
             ..Self::remote(class, MAGNUM, message)
         }
@@ -74,10 +79,11 @@ impl Failure {
     /// Any exception whose constructor takes the message alone.
     #[must_use]
     pub fn remote(class: &str, module: &str, message: &str) -> Self {
+        let message = shortened(message);
         Self {
             class: class.to_owned(),
             module: module.to_owned(),
-            message: message.to_owned(),
+            message: message.clone(),
             tb: Box::new([
                 "Traceback (most recent call last):\n".to_owned(),
                 format!("{class}: {message}\n"),
@@ -109,7 +115,7 @@ impl Failure {
     /// # Errors
     /// When the text is not such a map.
     pub fn from_text(text: &str) -> Result<Self, DecodeError> {
-        let mut map = object(codec::json(text.as_bytes(), "failure")?, "failure")?;
+        let mut map = object(codec::json(text.as_bytes(), "failure", &Budget::of_answer())?, "failure")?;
         Ok(Self {
             class: require_text(&mut map, "class")?,
             module: take_text(&mut map, "module")?.unwrap_or_default(),
@@ -135,6 +141,17 @@ impl std::fmt::Display for Failure {
 }
 
 impl std::error::Error for Failure {}
+
+/// The longest text of a failure that we make, in bytes. A text often repeats what the caller sent, several times over.
+const MAX_TEXT: usize = 2048;
+
+fn shortened(text: &str) -> String {
+    if text.len() <= MAX_TEXT {
+        return text.to_owned();
+    }
+    let (beginning, _) = text.split_at(text.floor_char_boundary(MAX_TEXT));
+    format!("{beginning}…")
+}
 
 fn lines(map: &mut Map) -> Result<Box<[String]>, DecodeError> {
     let wrong = DecodeError::WrongType { key: "tb", expected: "a list of texts" };
@@ -186,6 +203,20 @@ mod tests {
             Failure::type_error("unexpected keyword argument 'y'"),
         ] {
             assert_eq!(Failure::from_text(&failure.to_text()), Ok(failure));
+        }
+    }
+
+    #[test]
+    fn a_failure_repeats_no_more_than_the_beginning_of_what_a_client_sent() {
+        let long = "é".repeat(1_000_000);
+        let kwargs = json!({ "bay": long }).as_object().unwrap().clone();
+        for failure in [
+            Failure::magnum_with("BayNotFound", 404, &long, kwargs),
+            Failure::no_such_method(&long),
+            Failure::type_error(&long),
+        ] {
+            assert!(failure.to_text().len() < 12_000, "{}", failure.to_text().len());
+            assert!(failure.message.ends_with("é…"), "cut between characters, and marked");
         }
     }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::codec::{self, DecodeError, Encoding, Keys, Map};
+use crate::codec::{self, Budget, DecodeError, Encoding, Keys, Map};
 use crate::context::RequestContext;
 use crate::version::Version;
 
@@ -40,6 +40,24 @@ pub struct Request {
     pub encoding: Encoding,
 }
 
+/// Why a body is no request, and whom to tell, if so much could be read: a caller that made a mistake need not wait for
+/// an answer until its patience ends.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[error("{error}")]
+pub struct Malformed {
+    /// What is wrong.
+    #[source]
+    pub error: DecodeError,
+    /// Where its sender waits, if it does.
+    pub reply_to: Option<Box<ReplyAddress>>,
+}
+
+impl From<DecodeError> for Malformed {
+    fn from(error: DecodeError) -> Self {
+        Self { error, reply_to: None }
+    }
+}
+
 /// What a client says about heartbeats of a long call (key `_timeout`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CallMonitor {
@@ -52,6 +70,9 @@ pub enum CallMonitor {
 }
 
 impl CallMonitor {
+    /// The longest monitor timeout that is kept, in seconds: thirty days. Longer ones only risk an overflow of clocks.
+    const LONGEST: u64 = 30 * 24 * 3600;
+
     /// Reads the key. An interval under a second is refused, as genuine servers do.
     fn decode(value: Option<&Value>) -> Self {
         let Some(value) = value else { return Self::Unsupported };
@@ -66,7 +87,7 @@ impl CallMonitor {
             Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
         };
         match seconds {
-            Some(seconds) if seconds >= 2 => Self::Every(Duration::from_secs(seconds) / 2),
+            Some(seconds) if seconds >= 2 => Self::Every(Duration::from_secs(seconds.min(Self::LONGEST)) / 2),
             Some(_) | None => Self::Off,
         }
     }
@@ -102,29 +123,38 @@ impl Request {
     ///
     /// # Errors
     /// When it is not a request. Never panics, whatever the bytes.
-    pub fn decode(content_type: Option<&str>, body: &[u8]) -> Result<Self, DecodeError> {
+    pub fn decode(content_type: Option<&str>, body: &[u8]) -> Result<Self, Malformed> {
         let encoding = Encoding::from_content_type(content_type)?;
-        let mut message = codec::open(encoding, body)?;
-        Ok(Self {
-            method: codec::require_text(&mut message, "method")?,
-            args: match message.remove("args") {
-                None | Some(Value::Null) => Map::new(),
-                Some(args) => codec::object(args, "args")?,
-            },
-            namespace: codec::take_text(&mut message, "namespace")?,
-            version: match codec::take_text(&mut message, "version")? {
-                None => Version::DEFAULT,
-                Some(text) => text
-                    .parse()
-                    .map_err(|_| DecodeError::WrongType { key: "version", expected: "a version" })?,
-            },
-            msg_id: codec::take_text(&mut message, "_msg_id")?,
-            reply_q: codec::take_text(&mut message, "_reply_q")?,
+        let mut message = codec::open_within(&Budget::of_request(), encoding, body)?;
+        let mut request = Self {
+            msg_id: codec::take_name(&mut message, "_msg_id")?,
+            reply_q: codec::take_name(&mut message, "_reply_q")?,
             monitor: CallMonitor::decode(message.get("_timeout")),
-            unique_id: codec::take_text(&mut message, "_unique_id")?,
-            context: RequestContext::from_map(codec::take_context(message))?,
             encoding,
-        })
+            ..Self::new(String::new(), Map::new())
+        };
+        match request.fill(message) {
+            Ok(()) => Ok(request),
+            Err(error) => Err(Malformed { error, reply_to: request.reply_address().map(Box::new) }),
+        }
+    }
+
+    /// Reads what is not needed to answer.
+    fn fill(&mut self, mut message: Map) -> Result<(), DecodeError> {
+        self.method =
+            codec::take_name(&mut message, "method")?.ok_or(DecodeError::MissingKey { key: "method" })?;
+        self.args = match message.remove("args") {
+            None | Some(Value::Null) => Map::new(),
+            Some(args) => codec::object(args, "args")?,
+        };
+        self.namespace = codec::take_name(&mut message, "namespace")?;
+        if let Some(text) = codec::take_text(&mut message, "version")? {
+            let wrong = DecodeError::WrongType { key: "version", expected: "a version" };
+            self.version = text.parse().map_err(|_| wrong)?;
+        }
+        self.unique_id = codec::take_name(&mut message, "_unique_id")?;
+        self.context = RequestContext::from_map(codec::take_context(message))?;
+        Ok(())
     }
 
     /// Writes the body to publish, in the request's encoding.

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use crate::codec::{Map, shortened};
 use crate::version::Version;
 
-pub use definitions::{DefaultValue, Field, Kind, ObjectDef, definition};
+pub use definitions::{DEFINITIONS, DefaultValue, Field, Kind, ObjectDef, definition};
 pub use value::FieldValue;
 
 const NAME_KEY: &str = "magnum_object.name";
@@ -26,6 +26,9 @@ const NAMESPACE: &str = "magnum";
 
 /// No object of ours nests deeper; a hostile one may.
 const MAX_DEPTH: usize = 8;
+
+/// An error names no more fields than this.
+const MAX_NAMED: usize = 8;
 
 /// Why a value is not an object that we know. Never holds a field's value.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -70,6 +73,16 @@ pub enum ObjectError {
         version: Version,
         /// The field, shortened.
         field: String,
+    },
+    /// A dict has keys that are no fields of the object.
+    #[error("{object} {version} has no field {}", fields.join(", "))]
+    UnknownFields {
+        /// The object.
+        object: &'static str,
+        /// Its newest version.
+        version: Version,
+        /// The keys, shortened.
+        fields: Vec<String>,
     },
     /// A field's value is not of its kind.
     #[error("field {field:?} of {object} is not {expected}")]
@@ -122,12 +135,55 @@ impl Object {
         value.get(NAME_KEY).is_some()
     }
 
+    /// The name that a serialised object claims to have.
+    #[must_use]
+    pub fn name_in(value: &Value) -> Option<&Value> {
+        value.get(NAME_KEY)
+    }
+
     /// Reads a serialised object. Keys that its version does not know are ignored, as oslo does.
     ///
     /// # Errors
     /// When it is not one, or a field's value is not of its kind. Never panics, whatever the value.
     pub fn decode(value: &Value) -> Result<Self, ObjectError> {
         Self::decode_at(value, 0)
+    }
+
+    /// Makes an object of a plain dict of fields: all of them count as changed, at the newest version. Unlike a
+    /// serialised object, whose sender may be newer than we are, a dict with an unknown key is a mistake.
+    ///
+    /// # Errors
+    /// When no definition has the name, it has no such fields, or a value is not of its kind.
+    pub fn from_fields(name: &str, fields: &Map) -> Result<Self, ObjectError> {
+        Self::from_fields_at(name, fields, 0)
+    }
+
+    fn from_fields_at(name: &str, fields: &Map, depth: usize) -> Result<Self, ObjectError> {
+        if depth >= MAX_DEPTH {
+            return Err(ObjectError::TooDeep);
+        }
+        let definition =
+            definition(name).ok_or_else(|| ObjectError::UnknownObject { name: shortened(name) })?;
+        let mut object = Self::new(name, definition.latest)?;
+        let mut unknown = Vec::new();
+        for (name, value) in fields {
+            let Some(field) = definition.field(name, definition.latest) else {
+                unknown.push(shortened(name));
+                continue;
+            };
+            let value = value::coerce(definition.name, field, value, depth)?;
+            object.data.insert(field.name, value);
+            object.changes.insert(name.clone());
+        }
+        if unknown.is_empty() {
+            return Ok(object);
+        }
+        unknown.truncate(MAX_NAMED);
+        Err(ObjectError::UnknownFields {
+            object: definition.name,
+            version: definition.latest,
+            fields: unknown,
+        })
     }
 
     fn decode_at(value: &Value, depth: usize) -> Result<Self, ObjectError> {

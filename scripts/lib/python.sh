@@ -27,6 +27,12 @@ install_python() {
     find_python >/dev/null || die "this system's python3 is older than 3.11" "install a later one by hand"
 }
 
+# `pinned_packages PYTHON OPTION...`: installs exactly what the requirements name, with that interpreter's pip. Only a
+# requirements file that says --no-binary lets a package be built. PIP_PYTHON names another environment to install into.
+pinned_packages() {
+    "$1" -m pip install --quiet --disable-pip-version-check --no-input --no-deps --only-binary :all: "${@:2}" >&2
+}
+
 # `python_environment NAME REQUIREMENTS STATEMENT`: makes target/NAME unless it is there, and prints its
 # interpreter. The statement must run in it, else it is not done.
 python_environment() {
@@ -42,8 +48,7 @@ python_environment() {
         say "python: installing ${requirements#"$root_dir"/} into $venv ..."
         rm -rf "$venv"
         "$python" -m venv "$venv"
-        "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-input --no-deps \
-            --only-binary :all: --requirement "$requirements" >&2
+        pinned_packages "$venv/bin/python" --requirement "$requirements"
         "$venv/bin/python" -W ignore -c "$statement"
         echo "$wanted" >"$venv/stamp"
         say "python: $venv is made ($(since "$start"))"

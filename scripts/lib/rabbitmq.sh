@@ -57,6 +57,9 @@ rabbitmq_configure() {
     echo '[].' >"$rabbitmq_dir/advanced.config"
     echo '[].' >"$rabbitmq_dir/enabled_plugins"
     sed "s/@PORT@/$1/" "$root_dir/config/rabbitmq/test-node.conf" >"$rabbitmq_dir/rabbitmq.conf"
+    # Somebody's own node may have more (scripts/private-rabbitmq.sh).
+    if [ -f "${rabbitmq_more_config:-}" ]; then cat "$rabbitmq_more_config" >>"$rabbitmq_dir/rabbitmq.conf"; fi
+    if [ -f "${rabbitmq_plugins:-}" ]; then cp "$rabbitmq_plugins" "$rabbitmq_dir/enabled_plugins"; fi
 }
 
 # Three ports in a row: AMQP, the node's own, and epmd's.

@@ -32,6 +32,10 @@ use super::{
 /// How long an orderly close may take before the connection is simply dropped.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// A larger body goes in several frames. lapin keeps 32 of the largest frames for each direction of a connection, and
+/// in time writes to all of that memory: 8 MiB for each connection at the broker's 128 KiB, 1 MiB at this.
+const FRAME_MAX: u32 = 16 * 1024;
+
 /// Why there is no connection to the broker.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -249,6 +253,7 @@ fn address(broker: &Broker, host: &Host) -> AMQPUri {
         vhost: broker.vhost.clone(),
         query: AMQPQueryString {
             heartbeat: Some(u16::try_from(seconds).unwrap_or(u16::MAX)),
+            frame_max: Some(FRAME_MAX),
             ..AMQPQueryString::default()
         },
     }

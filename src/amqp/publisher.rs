@@ -64,6 +64,9 @@ pub enum PublishError {
     /// The broker had it and could not keep it.
     #[error("the broker could not keep the message")]
     Nacked,
+    /// The broker is short of memory or disk and has said so: the message was not sent.
+    #[error("the broker takes no messages now: it is short of memory or disk")]
+    Blocked,
     /// There is no connection; the message was not sent.
     #[error("no connection to the broker: {0}")]
     Unconnected(String),
@@ -84,7 +87,7 @@ impl PublishError {
     pub fn may_have_arrived(&self) -> bool {
         match self {
             Self::Disconnected(_) | Self::Timeout { .. } => true,
-            Self::Unroutable { .. } | Self::Nacked | Self::Unconnected(_) => false,
+            Self::Unroutable { .. } | Self::Nacked | Self::Blocked | Self::Unconnected(_) => false,
         }
     }
 }
@@ -141,6 +144,10 @@ impl Publisher {
         }
         let deadline = Instant::now() + self.inner.broker.confirm_timeout;
         let session = self.session(deadline).await?;
+        // It would lie in the socket's buffer: whoever sends it again later would send it twice.
+        if session.is_blocked() {
+            return Err(PublishError::Blocked);
+        }
         let lane = Lane::take(&session, deadline).await?;
         lane.publish(messages, deadline).await
     }
@@ -197,6 +204,13 @@ impl Publisher {
         self.session(Instant::now() + self.inner.broker.confirm_timeout).await.map(drop)
     }
 
+    /// Whether the broker has said that it takes no messages for now. While it is being connected to, it has not.
+    #[must_use]
+    pub fn is_blocked(&self) -> bool {
+        let state = self.inner.state.try_lock();
+        state.is_ok_and(|state| state.session.as_ref().is_some_and(|session| session.is_blocked()))
+    }
+
     /// Disconnects in order. A message published later connects again.
     pub async fn close(&self) {
         let session = self.inner.state.lock().await.session.take();
@@ -226,7 +240,7 @@ impl Publisher {
             let failure = match timeout_at(deadline, state.connector.round()).await {
                 Ok(Ok(link)) => {
                     state.last_error = None;
-                    state.session = Some(Arc::new(Session::new(link)));
+                    state.session = Some(Arc::new(Session::new(link, self.inner.broker.compression)));
                     continue;
                 }
                 Ok(Err(error)) => error.to_string(),

@@ -44,6 +44,8 @@ pub struct Broker {
     pub server: String,
     /// The flags and arguments of what is declared. Clients must use the same ones.
     pub queues: QueueFlags,
+    /// How what we send is compressed; `None` sends it as it is.
+    pub compression: Option<Compression>,
     /// How many requests are handled at once, and so how many the broker may send ahead.
     pub prefetch: u16,
     /// How long a publisher waits for the broker's confirm, the connection included.
@@ -74,6 +76,7 @@ impl Default for Broker {
             topic: "magnum-conductor".to_owned(),
             server: "localhost".to_owned(),
             queues: QueueFlags::default(),
+            compression: None,
             prefetch: 64,
             confirm_timeout: Duration::from_secs(30),
             missing_queue_timeout: Duration::from_secs(60),
@@ -196,6 +199,15 @@ pub enum Failover {
     Shuffle,
 }
 
+/// How what we send is compressed. Readers need not be told: the message says it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Compression {
+    /// What kombu calls gzip: a zlib stream.
+    Gzip,
+    /// Smaller and slower.
+    Bzip2,
+}
+
 /// The flags and arguments with which exchanges and queues are declared.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QueueFlags {
@@ -250,8 +262,8 @@ pub enum TransientNames {
     /// With a random id: nobody else can have it.
     #[default]
     Random,
-    /// `host:process`, as the queue manager does: such queues are found again after a restart, so they are
-    /// not deleted on stop. The pair must be unique among the workers.
+    /// `host:process:number`, as the queue manager does: such queues are found again after a restart, so they
+    /// are not deleted on stop. The number tells the processes of one host apart, so hosts must differ.
     Managed {
         /// The host's part.
         host: String,

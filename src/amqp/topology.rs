@@ -3,6 +3,8 @@
 //! Flags that differ from those of what exists are no reason to stay away: the queue is there, it can be
 //! used, and an operator who reads the warning can make the two agree.
 
+use std::sync::Arc;
+
 use lapin::{
     Channel, ErrorKind, ExchangeKind,
     options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions, QueueDeleteOptions},
@@ -13,6 +15,7 @@ use uuid::Uuid;
 use super::{
     connection::Link,
     settings::{Broker, QueueFlags, TransientNames},
+    slot::Slot,
 };
 
 /// A queue as it is to be declared.
@@ -22,6 +25,18 @@ pub(crate) struct Queue {
     durable: bool,
     auto_delete: bool,
     arguments: FieldTable,
+    life: Life,
+}
+
+/// Until when a queue is of use.
+#[derive(Debug, Clone)]
+enum Life {
+    /// Others use it too.
+    Shared,
+    /// Nobody finds it again once we are gone.
+    Ours,
+    /// It is found again by its name, which is ours as long as we hold its number.
+    Named { _number: Option<Arc<Slot>> },
 }
 
 impl Queue {
@@ -32,21 +47,22 @@ impl Queue {
             durable: flags.durable || flags.quorum,
             auto_delete: flags.auto_delete,
             arguments: lasting_arguments(flags),
+            life: Life::Shared,
         }
     }
 
     /// A queue that a process has for itself: for fanout messages or for replies.
     pub(crate) fn transient(prefix: &str, flags: &QueueFlags) -> Self {
-        let name = match &flags.queue_names {
-            TransientNames::Random => format!("{prefix}_{}", Uuid::new_v4().simple()),
-            // The last part counts such queues within a process; each of our sessions has one.
-            TransientNames::Managed { host, process } => format!("{prefix}_{host}:{process}:1"),
+        let (name, life) = match &flags.queue_names {
+            TransientNames::Random => (format!("{prefix}_{}", Uuid::new_v4().simple()), Life::Ours),
+            TransientNames::Managed { host, process } => managed(&format!("{prefix}_{host}:{process}")),
         };
         Self {
             name,
             durable: flags.transient_quorum,
             auto_delete: false,
             arguments: transient_arguments(flags),
+            life,
         }
     }
 
@@ -55,9 +71,29 @@ impl Queue {
         let exchange = fanout_exchange(&broker.topic);
         if broker.queues.stream_fanout {
             let arguments = stream_arguments(&broker.queues);
-            return Self { name: exchange, durable: true, auto_delete: false, arguments };
+            return Self { name: exchange, durable: true, auto_delete: false, arguments, life: Life::Shared };
         }
         Self::transient(&exchange, &broker.queues)
+    }
+
+    /// Whether whoever declared it deletes it at the end.
+    pub(crate) fn goes_with_us(&self) -> bool {
+        match self.life {
+            Life::Ours => true,
+            Life::Shared | Life::Named { .. } => false,
+        }
+    }
+}
+
+/// A name with the lowest number that no other process of this host has.
+fn managed(name: &str) -> (String, Life) {
+    match Slot::take(name) {
+        Ok(slot) => (format!("{name}:{}", slot.number), Life::Named { _number: Some(Arc::new(slot)) }),
+        Err(error) => {
+            let number = std::process::id();
+            tracing::warn!(%error, name, number, "no number can be kept for the queue; the process id is taken");
+            (format!("{name}:{number}"), Life::Named { _number: None })
+        }
     }
 }
 
@@ -287,9 +323,16 @@ mod tests {
         let queue_names =
             TransientNames::Managed { host: "node1".to_owned(), process: "conductor".to_owned() };
         let flags = QueueFlags { queue_names, mirrored: true, ..QueueFlags::default() };
-        let queue = Queue::transient("reply", &flags);
-        assert_eq!(queue.name, "reply_node1:conductor:1");
+        let prefix = format!("reply-{}", Uuid::new_v4().simple());
+        let queue = Queue::transient(&prefix, &flags);
+        assert_eq!(queue.name, format!("{prefix}_node1:conductor:1"));
+        assert!(!queue.goes_with_us());
         assert!(shown(&queue).contains("x-ha-policy"));
+        // Another process of this host is told apart, and a number that was given back is taken again.
+        let second = Queue::transient(&prefix, &flags);
+        assert_eq!(second.name, format!("{prefix}_node1:conductor:2"));
+        drop(queue);
+        assert_eq!(Queue::transient(&prefix, &flags).name, format!("{prefix}_node1:conductor:1"));
     }
 
     #[test]

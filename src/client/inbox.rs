@@ -10,15 +10,19 @@ use lapin::{
 };
 use tokio::time::{sleep, timeout};
 
-use crate::amqp::{ConnectError, Connector, Declarer, Link, Queue, settings::Broker};
+use crate::amqp::{ConnectError, Connector, Declarer, Link, Queue, compression_of, expand, settings::Broker};
 
 /// How long the broker may take to confirm the delete of the queue.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+/// The largest message, decompressed, that is read.
+const LARGEST: usize = 256 << 20;
 
 /// A message as it came.
 pub(super) struct Letter {
     pub(super) content_type: Option<String>,
     pub(super) body: Vec<u8>,
+    /// How the body is still compressed.
+    compression: Option<String>,
 }
 
 /// Messages stay in the queue while the connection is lost, for as long as such a queue lives unused.
@@ -70,12 +74,29 @@ impl Inbox {
                 return None;
             };
             let content_type = delivery.properties.content_type().as_ref().map(ToString::to_string);
-            self.held = Some(Letter { content_type, body: delivery.data });
+            let compression = compression_of(&delivery.properties);
+            self.held = Some(Letter { content_type, body: delivery.data, compression });
             if !matches!(delivery.acker.ack(BasicAckOptions::default()).await, Ok(true)) {
                 tracing::debug!(queue = self.queue.name, "an acknowledgement did not reach the broker");
             }
         }
+        self.expand().await;
         self.held.take()
+    }
+
+    /// Of a copy, so that nothing is lost if the caller gives up meanwhile. What cannot be read is no letter, but
+    /// still counts as one that came.
+    async fn expand(&mut self) {
+        let Some(Letter { body, compression, .. }) = &mut self.held else { return };
+        if compression.is_none() {
+            return;
+        }
+        let expanded = expand(body.clone(), compression.as_deref(), LARGEST).await;
+        *body = expanded.unwrap_or_else(|error| {
+            tracing::warn!(%error, queue = self.queue.name, "a compressed message cannot be read");
+            Vec::new()
+        });
+        *compression = None;
     }
 
     /// Tries until the queue is consumed again.
@@ -93,12 +114,14 @@ impl Inbox {
         }
     }
 
-    /// Deletes the queue and disconnects.
+    /// Deletes the queue, unless it is to be found again, and disconnects.
     pub(super) async fn close(mut self) {
         let Some(Session { link, channel, .. }) = self.session.take() else { return };
-        let delete = channel.queue_delete(self.queue.name.as_str().into(), QueueDeleteOptions::default());
-        if !matches!(timeout(ANSWER_TIMEOUT, delete).await, Ok(Ok(_))) {
-            tracing::debug!(queue = self.queue.name, "the queue is left to expire");
+        if self.queue.goes_with_us() {
+            let delete = channel.queue_delete(self.queue.name.as_str().into(), QueueDeleteOptions::default());
+            if !matches!(timeout(ANSWER_TIMEOUT, delete).await, Ok(Ok(_))) {
+                tracing::debug!(queue = self.queue.name, "the queue is left to expire");
+            }
         }
         link.close().await;
     }

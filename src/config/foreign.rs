@@ -81,7 +81,7 @@ const OPTIONS: &[(&str, &[&str], &str)] = &[
     (
         "DEFAULT",
         &["periodic_enable", "periodic_interval_max"],
-        "nothing here is done by the clock but looking at stacks; see [conductor] poll_interval",
+        "see [conductor] poll_interval and report_interval",
     ),
     ("DEFAULT", &["max_manifest_size"], "nothing is read from a URL that a caller names"),
     ("trust", &["cluster_user_trust"], "the nodes of a bay hold no trust"),
@@ -98,7 +98,6 @@ const OPTIONS: &[(&str, &[&str], &str)] = &[
     ),
     ("oslo_messaging_rabbit", &["ssl_enforce_hostname_verification"], "the broker's name is always verified"),
     ("oslo_messaging_rabbit", &["heartbeat_rate"], "heartbeats need no loop that checks them"),
-    ("oslo_messaging_rabbit", &["kombu_compression"], "what this worker sends is not compressed"),
     (
         "DEFAULT",
         &[

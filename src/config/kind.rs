@@ -267,6 +267,9 @@ choices! {
         RabbitCrDemo = "RABBIT-CR-DEMO",
     }
 
+    /// How what is sent is compressed.
+    Compression { Gzip = "gzip", Bzip2 = "bz2" }
+
     /// The order in which the hosts of `transport_url` are tried.
     FailoverStrategy { RoundRobin = "round-robin", Shuffle = "shuffle" }
 

@@ -3,7 +3,7 @@
 use base64::{Engine, engine::general_purpose::STANDARD};
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{Effective, Settings, faults::Fault};
+use super::{Effective, LoginMethod, Settings, faults::Fault};
 
 /// Every misfit between options.
 pub(crate) fn validate(settings: &Settings, effective: &Effective) -> Vec<Fault> {
@@ -216,6 +216,15 @@ impl Check<'_> {
                 (section, "rabbit_stream_fanout"),
                 "needs rabbit_transient_quorum_queue",
                 "set rabbit_transient_quorum_queue = true as well",
+            );
+        }
+        if rabbit.rabbit_login_method == LoginMethod::External
+            && !(rabbit.ssl && rabbit.ssl_cert_file.is_some())
+        {
+            self.fault(
+                (section, "rabbit_login_method"),
+                "EXTERNAL proves the user by a certificate, and none is shown",
+                "set ssl = true, ssl_cert_file and ssl_key_file, or use PLAIN or AMQPLAIN",
             );
         }
         if rabbit.rabbit_stream_fanout && rabbit.rabbit_qos_prefetch_count == 0 {

@@ -36,6 +36,7 @@ fn rows(mark: &str) -> Vec<Row> {
     let (name, requested, supported) = (part("name"), part("requested"), part("supported"));
     let identity = part("identity");
     let bay_name = part("bay_name");
+    let (keypair, service, id) = (part("keypair"), part("magnum_service_id"), part("id"));
     vec![
         magnum(
             Fault::InvalidParameterValue(message.clone()),
@@ -99,6 +100,34 @@ fn rows(mark: &str) -> Vec<Row> {
             400,
             format!("Baymodel {baymodel} is referenced by one or multiple bays."),
             json!({ "baymodel": baymodel }),
+        ),
+        magnum(
+            Fault::X509KeyPairNotFound(keypair.clone()),
+            "X509KeyPairNotFound",
+            404,
+            format!("A key pair {keypair} could not be found."),
+            json!({ "keypair": keypair }),
+        ),
+        magnum(
+            Fault::X509KeyPairAlreadyExists(uuid.clone()),
+            "X509KeyPairAlreadyExists",
+            409,
+            format!("A key pair with UUID {uuid} already exists."),
+            json!({ "uuid": uuid }),
+        ),
+        magnum(
+            Fault::MagnumServiceNotFound(service.clone()),
+            "MagnumServiceNotFound",
+            404,
+            format!("A magnum service {service} could not be found."),
+            json!({ "magnum_service_id": service }),
+        ),
+        magnum(
+            Fault::MagnumServiceAlreadyExists(id.clone()),
+            "MagnumServiceAlreadyExists",
+            409,
+            format!("A magnum service with ID {id} already exists."),
+            json!({ "id": id }),
         ),
         magnum(Fault::Conflict(message.clone()), "Conflict", 409, message.clone(), json!({})),
         magnum(

@@ -104,6 +104,11 @@ impl Outbox {
                 metrics::published(purpose, PublishOutcome::Unroutable);
                 self.store.postpone_outbox(row.id, UNROUTABLE_RETRY).await
             }
+            // Said once, where the broker is watched.
+            Some(PublishError::Blocked) => {
+                metrics::published(purpose, PublishOutcome::Blocked);
+                self.store.postpone_outbox(row.id, BROKEN_RETRY).await
+            }
             Some(error) => {
                 tracing::warn!(%error, to = row.outgoing.routing_key, "a message waits in the outbox");
                 metrics::published(purpose, outcome_of(error));
@@ -174,6 +179,7 @@ fn outcome_of(error: &PublishError) -> PublishOutcome {
     match error {
         PublishError::Unroutable { .. } => PublishOutcome::Unroutable,
         PublishError::Nacked => PublishOutcome::Nacked,
+        PublishError::Blocked => PublishOutcome::Blocked,
         PublishError::Unconnected(_) | PublishError::Disconnected(_) => PublishOutcome::Disconnected,
         PublishError::Timeout { .. } => PublishOutcome::TimedOut,
     }

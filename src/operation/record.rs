@@ -27,6 +27,11 @@ impl Kind {
         }
     }
 
+    /// What is left to do when the row that it is about has gone.
+    pub fn is_delete(self) -> bool {
+        matches!(self, Self::BayDelete)
+    }
+
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|kind| kind.as_str() == text)
     }
@@ -55,7 +60,8 @@ impl State {
 pub struct Operation {
     pub uuid: Uuid,
     pub kind: Kind,
-    pub bay: Uuid,
+    /// The row that it is about: its kind says of which table.
+    pub subject: Uuid,
     pub request_id: Option<String>,
     /// The name of the step to run next.
     pub step: String,

@@ -12,7 +12,6 @@ use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
 use crate::amqp::Publisher;
-use crate::bay::Bay;
 use crate::bay::template::Templates;
 use crate::error::Fault;
 use crate::notify::{Notifier, Outcome};
@@ -22,8 +21,9 @@ use crate::operation::keeper::{Held, Keeper};
 use crate::operation::progress::Progress;
 use crate::operation::record::{Kind, Operation};
 use crate::operation::step::{Answer, Change, Plan, Scene, Settings, Step, StepError};
-use crate::operation::steps;
-use crate::store::{self, Ending, Key, Scope, Store, Wake};
+use crate::operation::steps::{self, PlanOf};
+use crate::operation::subject::Subject;
+use crate::store::{self, Ending, Store, Wake};
 use crate::telemetry::metrics::{self, StepOutcome};
 
 mod recorder;
@@ -140,7 +140,7 @@ impl Runner {
                 "operation",
                 operation = %operation.uuid,
                 kind = operation.kind.as_str(),
-                bay = %operation.bay,
+                subject = %operation.subject,
                 request_id = operation.request_id.as_deref().unwrap_or_default(),
             );
             let work = async move {
@@ -221,12 +221,21 @@ impl Drive<'_> {
     }
 
     async fn round(&self, operation: Operation) -> Result<Round, store::Error> {
-        let Some((step, next)) = steps::find(operation.kind, &operation.step) else {
+        match steps::plan(operation.kind) {
+            PlanOf::Bay(plan) => self.round_of(plan, operation).await,
+        }
+    }
+
+    async fn round_of<S: Subject>(
+        &self,
+        plan: &dyn Plan<S>,
+        mut operation: Operation,
+    ) -> Result<Round, store::Error> {
+        let Some((step, next)) = steps::find(plan, &operation.step) else {
             // An older worker of a mixed pool does not know a newer step: somebody who does will take it.
             tracing::warn!(step = operation.step, "this worker does not know the step");
             return self.hand_back(operation).await;
         };
-        let mut operation = operation;
         if step.bounded() {
             operation.attempts += 1;
             self.begin(&operation).await?;
@@ -237,13 +246,13 @@ impl Drive<'_> {
         }
         let progress = Progress::decode(&operation.progress)
             .map_err(|_| store::Error::corrupt("an operation's progress"))?;
-        let Some(bay) = self.shop.store.bay(&Scope::All, Key::Uuid(operation.bay)).await? else {
-            return self.without_bay(operation, &progress, next).await;
+        let Some(subject) = S::read(&self.shop.store, operation.subject).await? else {
+            return self.without_subject::<S>(operation, &progress, next).await;
         };
         let scene = Scene {
             operation: &operation,
             progress: &progress,
-            bay: &bay,
+            subject: &subject,
             store: &self.shop.store,
             cloud: &*self.shop.cloud,
             templates: &self.shop.templates,
@@ -255,11 +264,11 @@ impl Drive<'_> {
             if step.bounded() && operation.attempts > MOST_ENDS && self.past_deadline(&operation).await? {
                 let text =
                     format!("Gave up: the step `{}` was begun {} times.", step.name(), operation.attempts);
-                steps::plan(operation.kind).failed(&scene, Fault::Internal(text))
+                plan.failed(&scene, Fault::Internal(text))
             } else {
-                self.change(step, steps::plan(operation.kind), &scene).await?
+                self.change(step, plan, &scene).await?
             };
-        self.record(operation.clone(), &progress, &bay, change, next).await
+        self.record(operation.clone(), &progress, &subject, change, next).await
     }
 
     /// Counts the attempt before the step acts, so that a step which kills its worker is noticed.
@@ -272,12 +281,12 @@ impl Drive<'_> {
         Ok(())
     }
 
-    async fn change(
+    async fn change<S: Subject>(
         &self,
-        step: &dyn Step,
-        plan: &dyn Plan,
-        scene: &Scene<'_>,
-    ) -> Result<Change, store::Error> {
+        step: &dyn Step<S>,
+        plan: &dyn Plan<S>,
+        scene: &Scene<'_, S>,
+    ) -> Result<Change<S>, store::Error> {
         let operation = scene.operation;
         let label = |phase: Phase| format!("{}/{}/{phase}", operation.kind.as_str(), step.name());
         if operation.superseded
@@ -335,18 +344,18 @@ impl Drive<'_> {
         Ok(self.shop.store.now_ms().await? >= deadline)
     }
 
-    async fn record(
+    async fn record<S: Subject>(
         &self,
         operation: Operation,
         progress: &Progress,
-        bay: &Bay,
-        change: Change,
+        subject: &S,
+        change: Change<S>,
         next: Option<&'static str>,
     ) -> Result<Round, store::Error> {
         let label = format!("{}/{}/{}", operation.kind.as_str(), operation.step, Phase::Committed);
         let began = Instant::now();
         let round = recorder::Recorder { shop: self.shop, held: self.held }
-            .record(operation, progress, bay, change, next)
+            .record(operation, progress, subject, change, next)
             .await?;
         self.held.renewed_at(began);
         fault::point(label);
@@ -360,22 +369,21 @@ impl Drive<'_> {
         Ok(Round::Left)
     }
 
-    /// The bay's row is gone: a delete that came after its create was undone has nothing left to do.
-    async fn without_bay(
+    /// The row is gone: a delete that came after a create was undone has nothing left to do.
+    async fn without_subject<S: Subject>(
         &self,
         operation: Operation,
         progress: &Progress,
         next: Option<&'static str>,
     ) -> Result<Round, store::Error> {
-        let bay = Bay { uuid: operation.bay, ..Bay::default() };
-        let change = match operation.kind {
-            Kind::BayDelete => Change::done().reply(Answer::Null).event(Outcome::Success),
-            Kind::BayCreate | Kind::BayUpdate => {
-                let fault = Fault::BayNotFound(operation.bay.to_string());
-                Change::failed(fault.to_string()).reply(Answer::Fault(fault)).event(Outcome::Failure)
-            }
+        let change = if operation.kind.is_delete() {
+            Change::done().reply(Answer::Null).event(Outcome::Success)
+        } else {
+            let fault = S::not_found(operation.subject);
+            Change::failed(fault.to_string()).reply(Answer::Fault(fault)).event(Outcome::Failure)
         };
-        self.record(operation, progress, &bay, change, next).await
+        let gone = S::gone(operation.subject);
+        self.record(operation, progress, &gone, change, next).await
     }
 }
 

@@ -16,11 +16,12 @@ use crate::openstack::{Cloud, Credentials, Trustee};
 use crate::operation::keeper::Held;
 use crate::operation::progress::Progress;
 use crate::operation::record::Operation;
+use crate::operation::subject::Subject;
 use crate::store::{self, Ending, Store};
 
 /// One step of an operation.
 #[async_trait]
-pub trait Step: Send + Sync {
+pub trait Step<S: Subject = Bay>: Send + Sync {
     /// The stored name: never changed once released, or operations in flight would not find it.
     fn name(&self) -> &'static str;
 
@@ -29,26 +30,26 @@ pub trait Step: Send + Sync {
         true
     }
 
-    async fn run(&self, scene: &Scene<'_>) -> Result<Change, StepError>;
+    async fn run(&self, scene: &Scene<'_, S>) -> Result<Change<S>, StepError>;
 }
 
 /// The steps of one kind of operation, and what becomes of it when it cannot go on.
-pub trait Plan: Send + Sync {
-    fn steps(&self) -> &'static [&'static dyn Step];
+pub trait Plan<S: Subject = Bay>: Send + Sync {
+    fn steps(&self) -> &'static [&'static dyn Step<S>];
 
     /// After a fault that no retry mends.
-    fn failed(&self, scene: &Scene<'_>, fault: Fault) -> Change;
+    fn failed(&self, scene: &Scene<'_, S>, fault: Fault) -> Change<S>;
 
     /// When a later delete wants this operation to stop; `None` lets it go on.
-    fn superseded(&self, scene: &Scene<'_>) -> Option<Change>;
+    fn superseded(&self, scene: &Scene<'_, S>) -> Option<Change<S>>;
 }
 
 /// What a step sees.
-pub struct Scene<'a> {
+pub struct Scene<'a, S: Subject = Bay> {
     pub operation: &'a Operation,
     pub progress: &'a Progress,
-    /// The bay as it is stored; a step that changes it saves a changed copy.
-    pub bay: &'a Bay,
+    /// What the operation is about, as it is stored; a step that changes it saves a changed copy.
+    pub subject: &'a S,
     pub store: &'a Store,
     pub cloud: &'a dyn Cloud,
     pub templates: &'a Templates,
@@ -71,12 +72,14 @@ pub struct Settings {
     pub default_create_timeout: Option<i64>,
 }
 
-impl Scene<'_> {
+impl<S: Subject> Scene<'_, S> {
     /// How long the next request to the outside may take: it must end before the lease does (I2).
     pub fn budget(&self) -> Duration {
         self.held.remaining().min(self.settings.request_timeout)
     }
+}
 
+impl Scene<'_, Bay> {
     /// The caller's own token, while it is kept.
     pub fn caller(&self) -> Option<Credentials> {
         self.operation.token.clone().map(Credentials::Token)
@@ -84,7 +87,7 @@ impl Scene<'_> {
 
     /// What long work is done with: the bay's trust, else the service user.
     pub fn standing(&self) -> Option<Credentials> {
-        if let (Some(trustee), Some(trust)) = (self.trustee(), &self.bay.trust_id) {
+        if let (Some(trustee), Some(trust)) = (self.trustee(), &self.subject.trust_id) {
             return Some(Credentials::Trust { trustee, trust_id: trust.clone() });
         }
         self.service()
@@ -92,13 +95,14 @@ impl Scene<'_> {
 
     /// The service user in the bay's project, if one is configured.
     pub fn service(&self) -> Option<Credentials> {
-        let project_id = self.bay.project_id.clone();
+        let project_id = self.subject.project_id.clone();
         self.settings.service_user.then_some(Credentials::Service { project_id })
     }
 
     /// The user that the bay's trust is given to, once it is known.
     pub fn trustee(&self) -> Option<Trustee> {
-        let (user_id, password) = (self.bay.trustee_user_id.clone()?, self.bay.trustee_password.clone()?);
+        let (user_id, password) =
+            (self.subject.trustee_user_id.clone()?, self.subject.trustee_password.clone()?);
         Some(Trustee { user_id, password })
     }
 }
@@ -106,9 +110,9 @@ impl Scene<'_> {
 /// What a step has done or decided, to be recorded in one transaction.
 #[derive(Debug)]
 #[must_use]
-pub struct Change {
+pub struct Change<S: Subject = Bay> {
     pub next: Next,
-    pub bay: BayChange,
+    pub row: RowChange<S>,
     pub progress: Option<Progress>,
     /// What to answer a caller who has not been answered yet. One who waits for the end is answered only by the last
     /// change.
@@ -131,26 +135,26 @@ pub enum Next {
     End(Ending, Option<String>),
 }
 
-/// What becomes of the bay's row.
+/// What becomes of the row that the operation is about.
 #[derive(Debug)]
-pub enum BayChange {
+pub enum RowChange<S> {
     Keep,
-    Save(Box<Bay>),
-    Remove(Box<Bay>),
+    Save(Box<S>),
+    Remove(Box<S>),
 }
 
 /// The answer to the caller.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Answer {
-    /// The bay as it is after the change.
-    Bay,
+    /// The object as it is after the change.
+    Object,
     Null,
     Fault(Fault),
 }
 
-impl Change {
+impl<S: Subject> Change<S> {
     fn to(next: Next) -> Self {
-        Self { next, bay: BayChange::Keep, progress: None, reply: None, event: None, erase_token: false }
+        Self { next, row: RowChange::Keep, progress: None, reply: None, event: None, erase_token: false }
     }
 
     pub fn proceed() -> Self {
@@ -173,14 +177,14 @@ impl Change {
         Self { erase_token: true, ..Self::to(Next::End(Ending::Failed, Some(reason.into()))) }
     }
 
-    pub fn save(mut self, bay: Bay) -> Self {
-        self.bay = BayChange::Save(Box::new(bay));
+    pub fn save(mut self, subject: S) -> Self {
+        self.row = RowChange::Save(Box::new(subject));
         self
     }
 
-    /// `last` is what the bay was in the end, for the notification of it.
-    pub fn remove(mut self, last: Bay) -> Self {
-        self.bay = BayChange::Remove(Box::new(last));
+    /// `last` is what it was in the end, for the notification of it.
+    pub fn remove(mut self, last: S) -> Self {
+        self.row = RowChange::Remove(Box::new(last));
         self
     }
 

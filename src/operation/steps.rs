@@ -5,26 +5,45 @@ pub mod bay_delete;
 pub mod bay_update;
 mod stack;
 
+use crate::bay::Bay;
 use crate::operation::record::Kind;
 use crate::operation::step::{Plan, Step};
+use crate::operation::subject::Subject;
 
-/// The plan of a kind of operation.
-pub fn plan(kind: Kind) -> &'static dyn Plan {
+/// The plan of a kind of operation, by what it is about.
+pub enum PlanOf {
+    Bay(&'static dyn Plan<Bay>),
+}
+
+pub fn plan(kind: Kind) -> PlanOf {
     match kind {
-        Kind::BayCreate => &bay_create::BayCreate,
-        Kind::BayUpdate => &bay_update::BayUpdate,
-        Kind::BayDelete => &bay_delete::BayDelete,
+        Kind::BayCreate => PlanOf::Bay(&bay_create::BayCreate),
+        Kind::BayUpdate => PlanOf::Bay(&bay_update::BayUpdate),
+        Kind::BayDelete => PlanOf::Bay(&bay_delete::BayDelete),
+    }
+}
+
+/// The names of a kind's steps, in their order.
+pub fn names(kind: Kind) -> Vec<&'static str> {
+    fn of<S: Subject>(plan: &dyn Plan<S>) -> Vec<&'static str> {
+        plan.steps().iter().map(|step| step.name()).collect()
+    }
+    match plan(kind) {
+        PlanOf::Bay(plan) => of(plan),
     }
 }
 
 /// The step to begin with.
 pub fn first(kind: Kind) -> &'static str {
-    plan(kind).steps().first().expect("every plan has a step").name()
+    names(kind).first().copied().expect("every plan has a step")
 }
 
 /// The step of that name, and the one after it.
-pub(crate) fn find(kind: Kind, name: &str) -> Option<(&'static dyn Step, Option<&'static str>)> {
-    let steps = plan(kind).steps();
+pub(crate) fn find<S: Subject>(
+    plan: &dyn Plan<S>,
+    name: &str,
+) -> Option<(&'static dyn Step<S>, Option<&'static str>)> {
+    let steps = plan.steps();
     let at = steps.iter().position(|step| step.name() == name)?;
     let step = *steps.get(at)?;
     Some((step, steps.get(at + 1).map(|next| next.name())))
@@ -37,7 +56,7 @@ mod tests {
     #[test]
     fn step_names_are_unique_within_a_plan() {
         for kind in Kind::ALL {
-            let mut names: Vec<_> = plan(*kind).steps().iter().map(|step| step.name()).collect();
+            let mut names = names(*kind);
             names.sort_unstable();
             let count = names.len();
             names.dedup();

@@ -5,23 +5,24 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use mesos_conductor_proto::failure::Failure;
-use mesos_conductor_proto::message::Request;
+use mesos_conductor_proto::message::{Malformed, Request};
 use mesos_conductor_proto::version::Version;
 use regex::Regex;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use tracing::Instrument;
 
-use crate::amqp::{Delivery, Disposition, Handler};
+use crate::amqp::{Delivery, Disposition, ExpandError, Handler, expand};
 use crate::error::Fault;
 use crate::operation::fault;
 use crate::operation::outbox::{messages, published};
 use crate::operation::record::ReplyTo;
 use crate::operation::runner::{Workshop, reply};
 use crate::rpc::arguments;
-use crate::rpc::endpoints::METHODS;
+use crate::rpc::endpoints::{self, METHODS};
 use crate::rpc::method::{self, Action, Call, CallError, Method, Write, Written};
 use crate::store;
+use crate::telemetry::Brief;
 use crate::telemetry::metrics::{self, Outcome, Reject};
 
 /// The version of every method: Magnum never declared another.
@@ -54,6 +55,8 @@ enum Served {
     Answered(Value),
     /// What it asked for and how it is answered are committed.
     Recorded,
+    /// That it is refused is committed.
+    Refused,
 }
 
 impl Dispatcher {
@@ -61,14 +64,11 @@ impl Dispatcher {
         Self { shop, settings }
     }
 
-    async fn deliver(&self, delivery: &Delivery) -> Result<Disposition, store::Error> {
-        if delivery.body.len() > self.settings.max_size {
-            tracing::warn!(
-                bytes = delivery.body.len(),
-                "a message over [conductor] max_message_size is rejected"
-            );
-            metrics::reject(Reject::TooLarge);
-            return Ok(Disposition::Reject);
+    async fn deliver(&self, delivery: Delivery) -> Result<Disposition, store::Error> {
+        let max_size = self.settings.max_size;
+        let bytes = delivery.body.len();
+        if bytes > max_size {
+            return Ok(too_large(bytes));
         }
         let hash = delivery.redelivered.then(|| body_hash(&delivery.body));
         if let Some(hash) = &hash {
@@ -80,12 +80,19 @@ impl Dispatcher {
                 return Ok(Disposition::Reject);
             }
         }
-        let request = match Request::decode(delivery.content_type.as_deref(), &delivery.body) {
+        let body = match expand(delivery.body, delivery.compression.as_deref(), max_size).await {
+            Ok(body) => body,
+            Err(ExpandError::TooLarge { .. }) => return Ok(too_large(bytes)),
+            Err(error @ (ExpandError::Unknown(_) | ExpandError::Broken { .. })) => {
+                return Ok(undecodable(&error, bytes));
+            }
+        };
+        let request = match Request::decode(delivery.content_type.as_deref(), &body) {
             Ok(request) => request,
-            Err(error) => {
-                tracing::warn!(%error, bytes = delivery.body.len(), "a message that is no request is rejected");
-                metrics::reject(Reject::Undecodable);
-                return Ok(Disposition::Reject);
+            Err(malformed) => {
+                let disposition = undecodable(&malformed, bytes);
+                self.tell(malformed).await;
+                return Ok(disposition);
             }
         };
         let span = tracing::info_span!(
@@ -114,9 +121,10 @@ impl Dispatcher {
         let began = Instant::now();
         let (outcome, disposition) = match self.serve(request).await {
             Ok(Served::Recorded) => (Outcome::Ok, Disposition::Ack),
+            Ok(Served::Refused) => (Outcome::Refused, Disposition::Ack),
             Ok(Served::Answered(value)) => (Outcome::Ok, self.answer(request, Ok(value)).await?),
             Err(CallError::Fault(fault)) => {
-                tracing::info!(%fault, "the request is refused");
+                tracing::info!(fault = %Brief(&fault), "the request is refused");
                 (Outcome::Refused, self.answer(request, Err(fault.to_failure())).await?)
             }
             Err(CallError::Store(error)) if error.is_unavailable() => return Err(error),
@@ -138,7 +146,7 @@ impl Dispatcher {
         match method.run(&call).await {
             Ok(Action::Answer(value)) => Ok(Served::Answered(value)),
             Ok(Action::Write(write)) => self.write(request, &*write).await,
-            Err(CallError::Fault(fault)) if method.writes() => self.refuse(request, &fault).await,
+            Err(CallError::Fault(fault)) if method.writes(&call) => self.refuse(request, &fault).await,
             Err(error) => Err(error),
         }
     }
@@ -155,9 +163,9 @@ impl Dispatcher {
 
     /// A refused command is recorded too, so that its repeat is refused alike.
     async fn refuse(&self, request: &Request, fault: &Fault) -> Result<Served, CallError> {
-        tracing::info!(%fault, "the request is refused");
+        tracing::info!(fault = %Brief(fault), "the request is refused");
         self.persist(request, None, Some(&Err(fault.to_failure()))).await?;
-        Ok(Served::Recorded)
+        Ok(Served::Refused)
     }
 
     /// Records again what gave way to another transaction.
@@ -222,6 +230,21 @@ impl Dispatcher {
         Ok(())
     }
 
+    /// Tells a caller that its request is none, as oslo.messaging's dispatcher tells of arguments that do not fit. Once:
+    /// such a call leaves nothing behind that could say it again.
+    async fn tell(&self, malformed: Malformed) {
+        let Some(address) = malformed.reply_to else { return };
+        let failure = Failure::type_error(&malformed.error.to_string());
+        let to = ReplyTo { address: *address, object_version: None, at_end: false };
+        let reply = reply(&to, &Err(failure), self.shop.missing_queue_timeout);
+        match self.shop.publisher.publish_in_order(&messages(&reply)).await {
+            Ok(()) => published(&reply),
+            Err(error) => {
+                tracing::debug!(%error, "the sender of a message that is no request cannot be told")
+            }
+        }
+    }
+
     /// Publishes an answer that needs no record. Where the broker does not take it at once, the outbox keeps it, so
     /// that no permit waits for a queue that has gone.
     async fn answer(
@@ -245,6 +268,19 @@ impl Dispatcher {
     }
 }
 
+/// It may be small as it came, and too large when it is decompressed.
+fn too_large(bytes: usize) -> Disposition {
+    tracing::warn!(bytes, "a message over [conductor] max_message_size is rejected");
+    metrics::reject(Reject::TooLarge);
+    Disposition::Reject
+}
+
+fn undecodable(error: &dyn std::error::Error, bytes: usize) -> Disposition {
+    tracing::warn!(%error, bytes, "a message that is no request is rejected");
+    metrics::reject(Reject::Undecodable);
+    Disposition::Reject
+}
+
 /// The method that a request names, as oslo.messaging's dispatcher finds it.
 fn find(request: &Request) -> Result<&'static dyn Method, Fault> {
     let name = request.method.as_str();
@@ -252,7 +288,7 @@ fn find(request: &Request) -> Result<&'static dyn Method, Fault> {
         return Err(Fault::UnsupportedVersion { version: request.version, method: name.to_owned() });
     }
     let found = METHODS.iter().copied().find(|method| method.name() == name);
-    found.ok_or_else(|| Fault::NoSuchMethod(name.to_owned()))
+    found.ok_or_else(|| endpoints::refusal(name).unwrap_or_else(|| Fault::NoSuchMethod(name.to_owned())))
 }
 
 fn body_hash(body: &[u8]) -> String {
@@ -263,7 +299,7 @@ fn body_hash(body: &[u8]) -> String {
 impl Handler for Dispatcher {
     async fn handle(&self, delivery: Delivery) -> Disposition {
         let _in_flight = metrics::in_flight();
-        match self.deliver(&delivery).await {
+        match self.deliver(delivery).await {
             Ok(disposition) => disposition,
             // What cannot be recorded is not acknowledged.
             Err(error) => {

@@ -2,7 +2,13 @@
 
 mod bay;
 mod indirection;
+mod key_pair;
 mod listener;
+mod unsupported;
+
+pub use indirection::{RemotableMethod, remotable_methods};
+pub use unsupported::names as unsupported_names;
+pub(crate) use unsupported::refusal;
 
 use crate::rpc::method::Method;
 
@@ -10,9 +16,12 @@ use crate::rpc::method::Method;
 pub(crate) static METHODS: &[&dyn Method] = &[
     &indirection::ObjectClassAction,
     &indirection::ObjectAction,
+    &indirection::ObjectBackport,
     &bay::Create,
     &bay::Update,
     &bay::Delete,
+    &key_pair::Create,
+    &key_pair::Delete,
     &listener::PingConductor,
     &listener::OsloPing,
 ];

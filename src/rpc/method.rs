@@ -22,13 +22,36 @@ pub(crate) trait Method: Send + Sync {
 
     fn arguments(&self) -> &'static [Argument];
 
-    /// Whether the method changes anything: then its requests are recorded, its refusals too.
-    fn writes(&self) -> bool {
+    /// What it answers with when it succeeds, for its schema.
+    fn answers(&self) -> Answers {
+        Answers::Anything
+    }
+
+    /// Whether this call changes anything: then it is recorded, its refusal too.
+    fn writes(&self, _call: &Call<'_>) -> bool {
         false
     }
 
     /// Checks, reads, and says what to answer or to write. Writes nothing itself.
     async fn run(&self, call: &Call<'_>) -> Result<Action, CallError>;
+}
+
+/// What a method answers with when it succeeds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Answers {
+    /// Nobody has said.
+    Anything,
+    /// Nothing: null.
+    Nothing,
+    True,
+    /// Always this text.
+    Word(&'static str),
+    /// An object of this class.
+    Object(&'static str),
+    /// Whatever the method of an object's class returned.
+    ClassMethod,
+    /// What an object's method changed in it, and what the method returned.
+    Changes,
 }
 
 /// What a method makes of a call.

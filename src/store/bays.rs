@@ -168,6 +168,12 @@ impl Transaction {
         Ok(true)
     }
 
+    /// Gives a bay another name; false when it is gone.
+    pub async fn rename_bay(&mut self, bay: Uuid, name: Option<&str>) -> Result<bool, Error> {
+        let sql = "UPDATE cluster SET name = ?, updated_at = {now} WHERE uuid = ?";
+        Ok(self.execute(sql, params![name, bay]).await? > 0)
+    }
+
     /// Deletes a bay and all its node groups; false when there is none.
     pub async fn delete_bay(&mut self, bay: Uuid) -> Result<bool, Error> {
         self.execute("DELETE FROM nodegroup WHERE cluster_id = ?", params![bay]).await?;

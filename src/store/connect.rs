@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use sqlx::mysql::{MySqlConnectOptions, MySqlConnection, MySqlPoolOptions};
+use sqlx::pool::PoolConnectionMetadata;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection as _, Executor as _};
@@ -27,6 +28,9 @@ const MARIADB_IDLE: &str = "SET SESSION idle_transaction_timeout = 10";
 /// MySQL itself can only limit how long a session is idle, in a transaction or not.
 const MYSQL_IDLE: &str = "SET SESSION wait_timeout = 60";
 const IDLE: Duration = Duration::from_secs(30);
+/// A connection that was well this recently is not asked for a sign of life again before it is used: sqlx asks
+/// already when it takes one back, and a question costs as much as a small query.
+const FRESH: Duration = Duration::from_secs(1);
 
 pub(super) async fn open(target: Target, settings: &StoreSettings) -> Result<Pool, Error> {
     match target {
@@ -60,6 +64,8 @@ async fn postgres(options: PgConnectOptions, settings: &StoreSettings) -> Result
         .max_connections(settings.max_connections)
         .acquire_timeout(settings.acquire_timeout)
         .max_lifetime(settings.recycle_after)
+        .test_before_acquire(false)
+        .before_acquire(|connection, seen| Box::pin(is_well(connection, seen)))
         .after_connect(|connection, _| {
             Box::pin(async { connection.execute(POSTGRES_SESSION).await.map(drop) })
         });
@@ -73,6 +79,8 @@ async fn mysql(options: MySqlConnectOptions, settings: &StoreSettings) -> Result
         .acquire_timeout(settings.acquire_timeout)
         .max_lifetime(settings.recycle_after)
         .idle_timeout(IDLE)
+        .test_before_acquire(false)
+        .before_acquire(|connection, seen| Box::pin(is_well(connection, seen)))
         .after_connect(|connection, _| Box::pin(mysql_session(connection)));
     Ok(Pool::MySql(pool.connect_lazy_with(options)))
 }
@@ -88,6 +96,17 @@ async fn mysql_session(connection: &mut MySqlConnection) -> Result<(), sqlx::Err
         connection.execute(statement).await?;
     }
     Ok(())
+}
+
+/// An error makes the pool take another connection, as its own test would.
+async fn is_well<C: sqlx::Connection>(
+    connection: &mut C,
+    seen: PoolConnectionMetadata,
+) -> sqlx::Result<bool> {
+    if seen.idle_for >= FRESH {
+        connection.ping().await?;
+    }
+    Ok(true)
 }
 
 /// Connects once without the pool, so that a refused connection is reported as one.

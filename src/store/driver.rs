@@ -22,6 +22,7 @@ pub(crate) enum Param {
     Text(Option<String>),
     Int(Option<i64>),
     Bool(bool),
+    Time(Option<PrimitiveDateTime>),
 }
 
 macro_rules! param_from {
@@ -46,6 +47,7 @@ param_from! {
     u32 => |number| Self::Int(Some(number.into())),
     Option<i64> => |number| Self::Int(number),
     bool => |flag| Self::Bool(flag),
+    Option<PrimitiveDateTime> => |time| Self::Time(time),
 }
 
 macro_rules! params {
@@ -77,6 +79,7 @@ macro_rules! bind {
                     Param::Text(value) => query.bind(value),
                     Param::Int(value) => query.bind(value),
                     Param::Bool(value) => query.bind(value),
+                    Param::Time(value) => query.bind(value),
                 })
             }
         })+

@@ -4,6 +4,7 @@ use uuid::Uuid;
 
 use crate::operation::record::Kind;
 
+use super::page::Key;
 use super::{url, vault};
 
 /// A failure of the store. A variant is a decision of the caller, not a place in the code.
@@ -23,7 +24,7 @@ pub enum Error {
     SortKey(String),
     /// The list cannot start after this row: the caller sees no such row.
     #[error("the marker {0} was not found")]
-    Marker(Uuid),
+    Marker(Key),
     /// The database does not answer or refuses every write for now: wait until it is back.
     #[error("the database is unavailable")]
     Unavailable(#[source] sqlx::Error),

@@ -1,10 +1,13 @@
 //! Bay models: rows of Magnum's `cluster_template`.
 
+use std::collections::BTreeSet;
+
 use uuid::Uuid;
 
 use crate::bay::BayModel;
 
 use super::Store;
+use super::columns::{Columns, columns};
 use super::driver::{Read, Row, Transaction, params};
 use super::error::Error;
 use super::page::{Key, Page, Scope, Select, SortKeys};
@@ -114,48 +117,13 @@ impl Transaction {
 
     /// Inserts a model and returns its number, or [`Error::Duplicate`], after which the transaction goes on.
     pub async fn insert_model(&mut self, model: &BayModel) -> Result<i64, Error> {
-        let sql = "INSERT INTO cluster_template (uuid, name, project_id, user_id, image_id, flavor_id, \
-             master_flavor_id, keypair_id, dns_nameserver, external_network_id, fixed_network, fixed_subnet, \
-             network_driver, volume_driver, apiserver_port, docker_volume_size, docker_storage_driver, \
-             insecure_registry, cluster_distro, coe, server_type, http_proxy, https_proxy, no_proxy, \
-             registry_enabled, tls_disabled, public, master_lb_enabled, floating_ip_enabled, hidden, tags, \
-             labels, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, \
-             ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, {now}) {or_nothing} {returning_id}";
-        let params = params![
-            model.uuid,
-            &model.name,
-            &model.project_id,
-            &model.user_id,
-            &model.image_id,
-            &model.flavor_id,
-            &model.master_flavor_id,
-            &model.keypair_id,
-            &model.dns_nameserver,
-            &model.external_network_id,
-            &model.fixed_network,
-            &model.fixed_subnet,
-            &model.network_driver,
-            &model.volume_driver,
-            model.apiserver_port,
-            model.docker_volume_size,
-            &model.docker_storage_driver,
-            &model.insecure_registry,
-            &model.cluster_distro,
-            &model.coe,
-            &model.server_type,
-            &model.http_proxy,
-            &model.https_proxy,
-            &model.no_proxy,
-            model.registry_enabled,
-            model.tls_disabled,
-            model.public,
-            model.master_lb_enabled,
-            model.floating_ip_enabled,
-            model.hidden,
-            &model.tags,
-            labels_to_json(&model.labels),
-        ];
-        self.insert_row(sql, params).await?.ok_or(Error::Duplicate)
+        self.insert_columns("cluster_template", columns(model)).await
+    }
+
+    /// Writes the named fields of a model and no others; false when it is gone.
+    pub async fn update_model(&mut self, model: &BayModel, fields: &BTreeSet<String>) -> Result<bool, Error> {
+        let columns = columns(model).only(|name| fields.contains(name));
+        self.update_columns("cluster_template", model.id, columns).await
     }
 
     /// Deletes a model; false when there is none.
@@ -167,6 +135,43 @@ impl Transaction {
     pub async fn model_in_use(&mut self, model: Uuid) -> Result<bool, Error> {
         let sql = "SELECT id FROM cluster WHERE cluster_template_id = ? LIMIT 1";
         Ok(self.row(sql, params![model]).await?.is_some())
+    }
+}
+
+fn columns(model: &BayModel) -> Columns {
+    columns! {
+        "uuid": model.uuid,
+        "name": &model.name,
+        "project_id": &model.project_id,
+        "user_id": &model.user_id,
+        "image_id": &model.image_id,
+        "flavor_id": &model.flavor_id,
+        "master_flavor_id": &model.master_flavor_id,
+        "keypair_id": &model.keypair_id,
+        "dns_nameserver": &model.dns_nameserver,
+        "external_network_id": &model.external_network_id,
+        "fixed_network": &model.fixed_network,
+        "fixed_subnet": &model.fixed_subnet,
+        "network_driver": &model.network_driver,
+        "volume_driver": &model.volume_driver,
+        "apiserver_port": model.apiserver_port,
+        "docker_volume_size": model.docker_volume_size,
+        "docker_storage_driver": &model.docker_storage_driver,
+        "insecure_registry": &model.insecure_registry,
+        "cluster_distro": &model.cluster_distro,
+        "coe": &model.coe,
+        "server_type": &model.server_type,
+        "http_proxy": &model.http_proxy,
+        "https_proxy": &model.https_proxy,
+        "no_proxy": &model.no_proxy,
+        "registry_enabled": model.registry_enabled,
+        "tls_disabled": model.tls_disabled,
+        "public": model.public,
+        "master_lb_enabled": model.master_lb_enabled,
+        "floating_ip_enabled": model.floating_ip_enabled,
+        "hidden": model.hidden,
+        "tags": &model.tags,
+        "labels": labels_to_json(&model.labels),
     }
 }
 

@@ -37,10 +37,10 @@ pub struct Outcome {
     pub finished_ms: Option<i64>,
 }
 
-/// How often a free bay is looked at again before its row is called corrupt.
+/// How often a free subject is looked at again before its row is called corrupt.
 const TRIES: usize = 10;
 
-pub(super) const COLUMNS: &str = "uuid, kind, bay_uuid, state, step, attempts, superseded, request_id, \
+pub(super) const COLUMNS: &str = "uuid, kind, subject_uuid, state, step, attempts, superseded, request_id, \
      progress, token, deadline_ms, created_ms, fence";
 
 impl Store {
@@ -48,9 +48,9 @@ impl Store {
         find(&mut &*self, uuid).await
     }
 
-    /// The unfinished operation that a bay is busy with.
-    pub async fn active_operation(&self, bay: Uuid) -> Result<Option<Operation>, Error> {
-        active(&mut &*self, bay).await
+    /// The unfinished operation that a bay or an app is busy with.
+    pub async fn active_operation(&self, subject: Uuid) -> Result<Option<Operation>, Error> {
+        active(&mut &*self, subject).await
     }
 
     /// How an operation stands or ended; `None` when it is unknown or was purged.
@@ -72,13 +72,13 @@ impl Transaction {
         find(self, uuid).await
     }
 
-    /// The operation that a bay is busy with; it cannot end before this transaction does.
-    pub async fn active_operation(&mut self, bay: Uuid) -> Result<Option<Operation>, Error> {
+    /// The operation that a bay or an app is busy with; it cannot end before this transaction does.
+    pub async fn active_operation(&mut self, subject: Uuid) -> Result<Option<Operation>, Error> {
         loop {
-            let Some(seen) = active(self, bay).await? else { return Ok(None) };
+            let Some(seen) = active(self, subject).await? else { return Ok(None) };
             let locked = self.operation(seen.uuid).await?;
             // It may have ended, and another begun, before the lock was ours.
-            if active(self, bay).await?.is_some_and(|now| now.uuid == seen.uuid) {
+            if active(self, subject).await?.is_some_and(|now| now.uuid == seen.uuid) {
                 return Ok(locked);
             }
         }
@@ -91,24 +91,24 @@ impl Transaction {
         row.map(|row| read(&row, self.vault())).transpose()
     }
 
-    /// Records a new operation, due at once, or says what the bay is busy with; then the transaction goes on.
+    /// Records a new operation, due at once, or says what its subject is busy with; then the transaction goes on.
     ///
     /// `created_ms` is the database's clock, whatever the record says.
     pub async fn insert_operation(&mut self, operation: &Operation) -> Result<(), Error> {
-        let sql = "INSERT INTO active_operation (bay_uuid, operation_uuid) VALUES (?, ?) {or_nothing}";
+        let sql = "INSERT INTO active_operation (subject_uuid, operation_uuid) VALUES (?, ?) {or_nothing}";
         for _ in 0..TRIES {
-            if self.insert_new(sql, params![operation.bay, operation.uuid]).await? {
+            if self.insert_new(sql, params![operation.subject, operation.uuid]).await? {
                 return match self.insert(operation, None).await? {
                     true => Ok(()),
                     false => {
-                        // The bay must not stay busy with an operation that is another's.
+                        // The subject must not stay busy with an operation that is another's.
                         self.spoil();
                         Err(Error::Duplicate)
                     }
                 };
             }
-            // What was in the way may have ended since: then the bay is free.
-            if let Some(active) = active(self, operation.bay).await? {
+            // What was in the way may have ended since: then the subject is free.
+            if let Some(active) = active(self, operation.subject).await? {
                 return Err(Error::Busy { kind: active.kind, operation: active.uuid });
             }
         }
@@ -196,13 +196,13 @@ impl Transaction {
     }
 
     async fn insert(&mut self, operation: &Operation, after: Option<Uuid>) -> Result<bool, Error> {
-        let sql = "INSERT INTO operation (uuid, kind, bay_uuid, state, step, attempts, superseded, \
+        let sql = "INSERT INTO operation (uuid, kind, subject_uuid, state, step, attempts, superseded, \
              request_id, progress, token, deadline_ms, after_operation, run_at, lease_until, fence, \
              created_ms) VALUES (?, ?, ?, 'running', ?, ?, ?, ?, ?, ?, ?, ?, {now_ms}, 0, 0, {now_ms}) {or_nothing}";
         let mut params = params![
             operation.uuid,
             operation.kind.as_str(),
-            operation.bay,
+            operation.subject,
             operation.step.as_str(),
             operation.attempts,
             operation.superseded,
@@ -242,12 +242,12 @@ async fn find(db: &mut impl Read, uuid: Uuid) -> Result<Option<Operation>, Error
     row.map(|row| read(&row, db.vault())).transpose()
 }
 
-async fn active(db: &mut impl Read, bay: Uuid) -> Result<Option<Operation>, Error> {
+async fn active(db: &mut impl Read, subject: Uuid) -> Result<Option<Operation>, Error> {
     let sql = format!(
         "SELECT {COLUMNS} FROM operation \
-         WHERE uuid IN (SELECT operation_uuid FROM active_operation WHERE active_operation.bay_uuid = ?)"
+         WHERE uuid IN (SELECT operation_uuid FROM active_operation WHERE active_operation.subject_uuid = ?)"
     );
-    let row = db.row(&sql, params![bay]).await?;
+    let row = db.row(&sql, params![subject]).await?;
     row.map(|row| read(&row, db.vault())).transpose()
 }
 
@@ -271,7 +271,7 @@ pub(super) fn read(row: &Row, vault: &Vault) -> Result<Operation, Error> {
     Ok(Operation {
         uuid,
         kind: kind(row)?,
-        bay: row.uuid("bay_uuid")?,
+        subject: row.uuid("subject_uuid")?,
         request_id: row.text("request_id")?,
         step: row.string("step")?,
         attempts: row.small("attempts")?,

@@ -1,8 +1,10 @@
 //! What every list has in common: whose rows, which of them, in which order, from where, how many.
 
+use std::fmt;
+
 use uuid::Uuid;
 
-use super::driver::{Param, Read, Row, params};
+use super::driver::{Param, Read, Row};
 use super::error::Error;
 
 /// Whose rows a caller sees.
@@ -22,12 +24,30 @@ pub enum Key {
     Uuid(Uuid),
 }
 
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Id(id) => id.fmt(f),
+            Self::Uuid(uuid) => uuid.fmt(f),
+        }
+    }
+}
+
+impl Key {
+    fn condition(self) -> (&'static str, Param) {
+        match self {
+            Self::Id(id) => ("t.id = ?", Param::from(id)),
+            Self::Uuid(uuid) => ("t.uuid = ?", Param::from(uuid)),
+        }
+    }
+}
+
 /// A part of a list.
 #[derive(Debug, Clone, Default)]
 pub struct Page {
     pub limit: Option<u32>,
     /// The row after which to start.
-    pub marker: Option<Uuid>,
+    pub marker: Option<Key>,
     /// A field's name; the row's number decides between equals and is the default.
     pub sort_key: Option<String>,
     pub descending: bool,
@@ -68,10 +88,8 @@ impl Select {
     }
 
     pub(super) fn key(&mut self, key: Key) {
-        match key {
-            Key::Id(id) => self.and("t.id = ?", params![id]),
-            Key::Uuid(uuid) => self.and("t.uuid = ?", params![uuid]),
-        }
+        let (condition, param) = key.condition();
+        self.and(condition, vec![param]);
     }
 
     pub(super) async fn all(self, db: &mut impl Read) -> Result<Vec<Row>, Error> {
@@ -87,11 +105,12 @@ impl Select {
         let (order, beyond) = if page.descending { ("DESC", "<") } else { ("ASC", ">") };
         let mut marker = None;
         let mut join = String::new();
-        if let Some(uuid) = page.marker {
-            self.require(db, uuid).await?;
-            marker = Some(Param::from(uuid));
+        if let Some(key) = page.marker {
+            self.require(db, key).await?;
+            let (condition, param) = key.condition();
+            marker = Some(param);
             join = format!(
-                " CROSS JOIN (SELECT {column} AS sort_value, t.id AS id FROM {} WHERE t.uuid = ?) m",
+                " CROSS JOIN (SELECT {column} AS sort_value, t.id AS id FROM {} WHERE {condition}) m",
                 self.from
             );
             self.conditions.push(after_marker(column, beyond, page.descending));
@@ -114,10 +133,10 @@ impl Select {
 
     /// A marker that the caller may not see is as unknown as one that does not exist. It need not pass the
     /// filters: its status may have changed since the last page.
-    async fn require(&self, db: &mut impl Read, marker: Uuid) -> Result<(), Error> {
+    async fn require(&self, db: &mut impl Read, marker: Key) -> Result<(), Error> {
         let mut only = Self::new("t.id", self.from, self.keys);
         only.tenancy.clone_from(&self.tenancy);
-        only.key(Key::Uuid(marker));
+        only.key(marker);
         only.all(db).await?.pop().map(drop).ok_or(Error::Marker(marker))
     }
 

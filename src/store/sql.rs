@@ -46,6 +46,9 @@ impl Backend {
             // lock that first: two statements on the same row would then wait for each other.
             ("by_key", Self::MySql) => "FORCE INDEX (PRIMARY)",
             ("by_key", Self::Sqlite | Self::Postgres) => "",
+            // The name of a column of Magnum's, and a word of SQL's.
+            ("binary", Self::MySql) => "`binary`",
+            ("binary", Self::Sqlite | Self::Postgres) => "\"binary\"",
             ("returning_id", Self::Postgres) => "RETURNING id",
             ("returning_id", Self::Sqlite | Self::MySql) => "",
             _ => return None,

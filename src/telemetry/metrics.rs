@@ -75,6 +75,8 @@ table! {
         OUTBOX_OLDEST = "outbox_oldest_seconds";
         /// 1 while the consumer is connected to the broker and takes messages.
         BROKER_CONNECTED = "broker_connected";
+        /// 1 while the broker takes no messages because it is short of memory or disk.
+        BROKER_BLOCKED = "broker_blocked";
         /// Messages being handled now.
         REQUESTS_IN_FLIGHT = "requests_in_flight";
         /// Always 1; the version is a label.
@@ -125,6 +127,7 @@ pub enum PublishOutcome {
     Nacked,
     Disconnected,
     TimedOut,
+    Blocked,
     Dropped,
 }
 
@@ -163,6 +166,7 @@ fn begin_at_zero() {
         counter!(name).increment(0);
     }
     broker_connected(false);
+    broker_blocked(false);
     gauge!(BUILD_INFO, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
 }
 
@@ -203,7 +207,7 @@ pub fn panic_caught() {
     counter!(PANICS).increment(1);
 }
 
-/// Counts a request as in flight until the guard is dropped.
+/// Counts a request as in flight until the guard is dropped; by a panic, it was rejected by one.
 #[must_use = "the request counts as ended when the guard is dropped"]
 pub fn in_flight() -> InFlight {
     gauge!(REQUESTS_IN_FLIGHT).increment(1.0);
@@ -217,6 +221,10 @@ pub struct InFlight(());
 impl Drop for InFlight {
     fn drop(&mut self) {
         gauge!(REQUESTS_IN_FLIGHT).decrement(1.0);
+        if std::thread::panicking() {
+            panic_caught();
+            reject(Reject::Panic);
+        }
     }
 }
 
@@ -263,6 +271,10 @@ pub fn stack_poll() {
 
 pub fn broker_connected(connected: bool) {
     gauge!(BROKER_CONNECTED).set(if connected { 1.0 } else { 0.0 });
+}
+
+pub fn broker_blocked(blocked: bool) {
+    gauge!(BROKER_BLOCKED).set(if blocked { 1.0 } else { 0.0 });
 }
 
 pub fn broker_reconnected() {
@@ -385,6 +397,7 @@ labels! {
         Nacked = "nacked",
         Disconnected = "disconnected",
         TimedOut = "timed_out",
+        Blocked = "blocked",
         Dropped = "dropped",
     }
     Service { Keystone = "keystone", Heat = "heat", Barbican = "barbican" }

@@ -4,7 +4,7 @@ use anyhow::Context as _;
 use secrecy::ExposeSecret;
 use uuid::Uuid;
 
-use crate::amqp::settings::{Broker, Failover, LoginMethod, QueueFlags, Tls, TransientNames};
+use crate::amqp::settings::{Broker, Compression, Failover, LoginMethod, QueueFlags, Tls, TransientNames};
 use crate::config::{self, FailoverStrategy, Settings};
 
 /// How long the broker may take to confirm a message.
@@ -43,6 +43,10 @@ pub fn broker(settings: &Settings) -> anyhow::Result<Broker> {
         topic: settings.conductor.topic.clone(),
         server: server_id(),
         queues: queues(settings),
+        compression: rabbit.kombu_compression.map(|compression| match compression {
+            config::Compression::Gzip => Compression::Gzip,
+            config::Compression::Bzip2 => Compression::Bzip2,
+        }),
         prefetch,
         // Shorter than a message in the outbox is one worker's alone, so that no second worker publishes it meanwhile.
         confirm_timeout: CONFIRM_TIMEOUT,

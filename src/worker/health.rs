@@ -7,13 +7,16 @@ use async_trait::async_trait;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::amqp::{Health, ServerStats};
+use crate::amqp::{Health, Publisher, ServerStats};
 use crate::store::Store;
 use crate::telemetry::http::HealthCheck;
 use crate::telemetry::metrics;
 
-/// The connection that requests come by.
-pub(super) struct Broker(pub(super) watch::Receiver<Health>);
+/// The connection that requests come by, and the one that answers go by.
+pub(super) struct Broker {
+    pub(super) requests: watch::Receiver<Health>,
+    pub(super) answers: Publisher,
+}
 
 #[async_trait]
 impl HealthCheck for Broker {
@@ -22,7 +25,11 @@ impl HealthCheck for Broker {
     }
 
     async fn check(&self) -> Result<(), String> {
-        match &*self.0.borrow() {
+        match &*self.requests.borrow() {
+            Health::Consuming if self.answers.is_blocked() => {
+                Err("it is short of memory or disk and takes no messages; answers wait in the outbox"
+                    .to_owned())
+            }
             Health::Consuming => Ok(()),
             Health::Paused => Err("no requests are taken while they cannot be recorded".to_owned()),
             Health::Down(reason) => Err(reason.clone().unwrap_or_else(|| "not connected yet".to_owned())),
@@ -80,5 +87,26 @@ pub(super) async fn count_broker(
             Some(Ok(())) => {}
             Some(Err(_)) | None => return,
         }
+    }
+}
+
+/// Whether the broker takes messages, told when it changes.
+#[derive(Default)]
+pub(super) struct Blocking {
+    blocked: bool,
+}
+
+impl Blocking {
+    pub(super) fn look(&mut self, publishers: &[&Publisher]) {
+        let blocked = publishers.iter().any(|publisher| publisher.is_blocked());
+        metrics::broker_blocked(blocked);
+        match (self.blocked, blocked) {
+            (false, true) => tracing::warn!(
+                "the broker is short of memory or disk and takes no messages; what is to be said waits in the outbox"
+            ),
+            (true, false) => tracing::info!("the broker takes messages again"),
+            (true, true) | (false, false) => {}
+        }
+        self.blocked = blocked;
     }
 }

@@ -29,11 +29,46 @@ fn every_method_has_its_heading_and_every_heading_its_method() {
     assert_eq!(headings(&document("docs/RPC.md"), "###"), served);
 }
 
+/// The rows of the tables of remotable methods, as far as the code knows them.
+fn remotable_rows(text: &str) -> BTreeSet<String> {
+    let of_objects = text.lines().filter(|line| line.starts_with("| `") && line.contains('.'));
+    let method = |line: &str| {
+        let name = line.strip_prefix("| `")?.split_once("` |")?.0;
+        let (object, method) = name.split_once('.')?;
+        (object.starts_with(char::is_uppercase) && !method.contains(' ')).then_some(())?;
+        let takes = line.split(" | ").nth(1)?;
+        let of_class = takes.starts_with('`') && text.find(line)? < text.find("### `object_action`")?;
+        Some(if of_class { format!("{name}({takes})") } else { name.to_owned() })
+    };
+    of_objects.filter_map(method).collect()
+}
+
+#[test]
+fn every_remotable_method_has_its_row_and_every_row_its_method() {
+    let served: BTreeSet<String> = rpc::remotable_methods()
+        .map(|remotable| {
+            let name = format!("{}.{}", remotable.object, remotable.method);
+            let takes = format!("`{}`", remotable.takes.join("`, `"));
+            if remotable.of_class { format!("{name}({takes})") } else { name }
+        })
+        .collect();
+    assert_eq!(remotable_rows(&document("docs/RPC.md")), served);
+}
+
+#[test]
+fn every_method_of_other_bay_types_is_named() {
+    let text = document("docs/RPC.md");
+    let (_, part) = text.split_once("### Methods for other types of bays").expect("the chapter is there");
+    let (part, _) = part.split_once("\n## ").expect("another chapter follows");
+    let named: BTreeSet<&str> = part.split('`').filter(|word| word.contains('_')).collect();
+    assert_eq!(named, rpc::unsupported_names().collect::<BTreeSet<_>>());
+}
+
 #[test]
 fn every_step_of_every_operation_is_in_the_architecture() {
     let text = document("docs/ARCHITECTURE.md");
     for kind in Kind::ALL {
-        let steps: Vec<_> = operation::steps::plan(*kind).steps().iter().map(|step| step.name()).collect();
+        let steps = operation::steps::names(*kind);
         let row = format!("| `{}` | `{}` |", kind.as_str(), steps.join("`, `"));
         assert!(text.contains(&row), "docs/ARCHITECTURE.md lacks the row\n{row}");
     }

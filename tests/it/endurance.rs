@@ -45,20 +45,23 @@ async fn a_reply_queue_with_an_impossible_name_stops_nobody() {
     let world = World::new().await;
     let worker = world.worker().await;
     let publisher = Publisher::new(Arc::new(world.broker.clone()));
-    for (method, args) in [
-        ("ping_conductor", json!({})),
-        ("bay_delete", json!({ "uuid": Uuid::new_v4().to_string() })),
-        ("bay_delete", json!({ "uuid": Uuid::new_v4().to_string(), "notify_queue": "reply_".repeat(50) })),
-    ] {
+    for (method, args) in
+        [("ping_conductor", json!({})), ("bay_delete", json!({ "uuid": Uuid::new_v4().to_string() }))]
+    {
         let mut request = Request::new(method, map(args));
         request.msg_id = Some(Uuid::new_v4().simple().to_string());
         request.reply_q = Some("reply_".repeat(50));
         send(&world, &publisher, request).await;
     }
-    assert!(worker.logged("no queue takes messages").await);
-    // The outbox still answers others.
+    assert!(worker.logged("\\\"_reply_q\\\" is not a name").await, "{}", worker.log_text());
+    // Others are answered, and a name that only a notification would go to is refused in an answer.
     let caller = Caller::new(&world).await;
-    caller.create_model().await;
+    let model = caller.create_model().await;
+    let mut args = bay_args(&model, Uuid::new_v4());
+    args["notify_queue"] = json!("reply_".repeat(50));
+    let refused = caller.call("bay_create", args).await.expect_err("no queue can be called so");
+    assert_eq!(failure_class(&refused), "InvalidParameterValue");
+    assert_eq!(worker.metric("mesos_conductor_rejects_total").await, 2.0);
     worker.stop().await;
 }
 

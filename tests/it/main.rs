@@ -5,15 +5,27 @@ mod amqp;
 #[cfg(test)]
 mod bays;
 #[cfg(test)]
+mod clients;
+#[cfg(test)]
+mod contract;
+#[cfg(test)]
 mod dedupe;
 #[cfg(test)]
 mod docs;
 #[cfg(test)]
 mod endurance;
 #[cfg(test)]
+mod examples;
+#[cfg(test)]
 mod faults;
 #[cfg(test)]
 mod heartbeats;
+#[cfg(test)]
+mod hostile;
+#[cfg(test)]
+mod indirection;
+#[cfg(test)]
+mod node;
 #[cfg(test)]
 mod outages;
 #[cfg(all(test, feature = "fault-points"))]
@@ -25,7 +37,11 @@ mod python;
 #[cfg(test)]
 mod readme;
 #[cfg(test)]
+mod replay;
+#[cfg(test)]
 mod secrets;
+#[cfg(test)]
+mod settings;
 #[cfg(test)]
 mod store;
 #[cfg(test)]

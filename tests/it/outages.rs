@@ -13,7 +13,7 @@ use crate::support::peer::{Peer, outcome};
 use crate::support::{Caller, World, assert_remaining, data, eventually};
 
 /// A proxy before the world's database server; workers go through it from now on.
-async fn database_proxy(world: &mut World) -> Proxy {
+pub(crate) async fn database_proxy(world: &mut World) -> Proxy {
     let (_, rest) = world.database_url.split_once('@').expect("a URL with credentials");
     let (address, _) = rest.split_once('/').expect("a URL with a database");
     let target: SocketAddr = address.parse().expect("an address");

@@ -62,7 +62,11 @@ async fn a_woken_worker_writes_nothing(backend: Backend, point: &str) {
     paused.stop().await;
     other.stop().await;
     assert_eq!(snapshot(&world).await, before, "the woken worker wrote");
-    let asked: Vec<_> = world.sandbox.requests().into_iter().filter(|seen| seen.method != "GET").collect();
+    // A token may still be asked for: that changes nothing.
+    let changes = |seen: &mesos_conductor_sandbox::Request| {
+        seen.method != "GET" && !seen.path.ends_with("/auth/tokens")
+    };
+    let asked: Vec<_> = world.sandbox.requests().into_iter().filter(changes).collect();
     assert!(asked.is_empty(), "the woken worker changed the cloud: {asked:?}");
     assert_remaining(&world.sandbox, 1);
     let replies = peer.seen();

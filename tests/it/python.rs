@@ -8,7 +8,10 @@ mod recorded;
 mod waiting;
 mod wire;
 
-pub(crate) use peer::interpreter;
+pub(crate) use calls::server_name;
+pub(crate) use failures::{assert_magnum, assert_remote};
+pub(crate) use peer::{Peer, interpreter};
+pub(crate) use wire::Wire;
 
 use mesos_conductor_proto::message::Request;
 use serde_json::{Value, json};
@@ -26,7 +29,7 @@ fn recorded_request(name: &str) -> Request {
 }
 
 /// The arguments that Mitaka's API sent with `bay_create`, for another bay model.
-fn mitaka_bay(model: &str) -> Value {
+pub(crate) fn mitaka_bay(model: &str) -> Value {
     let mut args = recorded_request("mitaka_bay_create").args;
     args["bay"]["magnum_object.data"]["baymodel_id"] = json!(model);
     Value::Object(args)

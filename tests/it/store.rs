@@ -7,13 +7,16 @@
 pub(crate) mod database;
 
 mod bays;
+mod key_pairs;
 mod leases;
 mod lists;
+mod locks;
 mod messages;
 mod models;
 mod operations;
 mod outbox;
 mod schema;
+mod services;
 
 /// Used where nothing should outlive the process.
 #[tokio::test]
@@ -72,6 +75,7 @@ conformance! {
         a_duplicate_leaves_the_transaction_usable,
         tenants_see_their_own_models_and_public_ones,
         a_model_is_in_use_while_a_bay_names_it,
+        an_update_writes_the_named_fields_only,
         a_value_that_does_not_fit_is_the_requests_fault;
     bays:
         a_bay_reads_back_as_written,
@@ -80,6 +84,22 @@ conformance! {
         node_groups_take_from_the_model_what_the_bay_does_not_say,
         a_deleted_bay_leaves_no_node_group,
         a_clear_password_is_read_and_sealed_at_the_next_write;
+    key_pairs:
+        a_key_pair_reads_back_as_written,
+        an_update_of_a_key_pair_writes_the_named_fields_only,
+        a_private_key_is_sealed_and_a_clear_one_is_read,
+        tenants_see_their_own_key_pairs,
+        a_deleted_key_pair_leaves_nothing;
+    services:
+        a_host_has_one_row_however_often_it_starts,
+        reports_of_many_processes_are_all_counted,
+        a_service_reads_back_as_written,
+        services_are_listed_page_by_page,
+        one_more_report_is_a_sign_of_life;
+    locks:
+        a_lock_has_one_holder,
+        a_lock_is_stolen_from_its_holder_only,
+        of_many_conductors_one_takes_the_lock;
     lists:
         filters_select_by_equality,
         names_are_told_apart_by_case,

@@ -66,12 +66,10 @@ def send(transport, options, command):
         server=command.get("server"),
         fanout=command["op"] == "fanout" or None,
     )
-    client = oslo_messaging.get_rpc_client(
-        transport,
-        target,
-        timeout=command.get("timeout", 60),
-        call_monitor_timeout=command.get("call_monitor_timeout"),
-    )
+    # Releases before 6.3 know no call_monitor_timeout.
+    monitor = {key: command[key] for key in ("call_monitor_timeout",) if key in command}
+    make_client = peer.library("get_rpc_client", "RPCClient")
+    client = make_client(transport, target, timeout=command.get("timeout", 60), **monitor)
     invoke = client.call if command["op"] == "call" else client.cast
     return invoke(command.get("context", {}), command["method"], **command.get("args", {}))
 
@@ -86,8 +84,9 @@ def main():
     driver.setLevel(logging.INFO)
     driver.addHandler(strays)
     allowed = options.allow or ["magnum.common.exception"]
-    transport = oslo_messaging.get_rpc_transport(conf, url, allowed_remote_exmods=allowed)
-    peer.emit({"ready": True})
+    make_transport = peer.library("get_rpc_transport", "get_transport")
+    transport = make_transport(conf, url, allowed_remote_exmods=allowed)
+    peer.ready()
     running = []
     for command in peer.commands():
         thread = threading.Thread(target=run, args=(transport, options, command, strays))

@@ -1,10 +1,11 @@
 """What the three peers share: the transport, and JSON documents over stdin and stdout.
 
 The peers are unmodified oslo.messaging: what they accept is what an OpenStack service accepts. Each prints
-{"ready": true} when it can be used, one JSON document a line after that, and ends when its stdin does.
+{"ready": true, "release": ...} when it can be used, one JSON document a line after that, and ends when its stdin does.
 """
 
 import argparse
+import importlib.metadata
 import json
 import logging
 import os
@@ -15,9 +16,11 @@ import warnings
 # Said by a dependency that is imported and not used here.
 warnings.filterwarnings("ignore", message=r"\s*Eventlet is deprecated")
 
+import oslo_messaging
 from oslo_config import cfg
 from oslo_serialization import jsonutils
 
+RELEASE = importlib.metadata.version("oslo.messaging")
 _print_lock = threading.Lock()
 
 
@@ -43,6 +46,15 @@ def configure(options):
     os.environ["OS_OSLO_MESSAGING_RABBIT__AMQP_DURABLE_QUEUES"] = str(options.durable).lower()
     cfg.CONF([], project="peer", default_config_files=[])
     return cfg.CONF, options.url.replace("amqp://", "rabbit://", 1)
+
+
+def library(*names):
+    """The first of these that this release of the library has: several functions were renamed between releases."""
+    return next(getattr(oslo_messaging, name) for name in names if hasattr(oslo_messaging, name))
+
+
+def ready():
+    emit({"ready": True, "release": RELEASE})
 
 
 def emit(document):

@@ -52,7 +52,7 @@ def main():
     target = oslo_messaging.Target(exchange=options.exchange, topic=options.topic, server=options.server)
     server = oslo_messaging.get_rpc_server(transport, target, [Endpoint(), Spaced()])
     server.start()
-    peer.emit({"ready": True})
+    peer.ready()
     peer.wait_for_end()
     server.stop()
     server.wait()

@@ -160,6 +160,42 @@ fn what_json_cannot_hold_is_refused() {
 }
 
 #[test]
+fn more_values_than_a_budget_has_are_refused() {
+    let message = json!({ "a": [{}, null] });
+    // JSON's outermost map counts too.
+    for (encoding, body, needs) in
+        [(Encoding::Json, message.to_string().into_bytes(), 4), (Encoding::MessagePack, pack(&message), 3)]
+    {
+        assert_eq!(open_within(&Budget::of(needs), encoding, &body), Ok(map(message.clone())));
+        let limit = needs - 1;
+        assert_eq!(
+            open_within(&Budget::of(limit), encoding, &body),
+            Err(DecodeError::TooManyValues { limit })
+        );
+    }
+}
+
+#[test]
+fn the_message_in_an_envelope_draws_on_the_budget_of_its_body() {
+    let message = map(json!({ "a": [1, 2, 3] }));
+    for encoding in BOTH {
+        let body = seal(encoding, &message);
+        let least = (0..20).find(|limit| open_within(&Budget::of(*limit), encoding, &body).is_ok());
+        // JSON: the body, its two values, the message, the list and three numbers.
+        assert_eq!(least, Some(if encoding == Encoding::Json { 8 } else { 6 }), "{encoding:?}");
+    }
+}
+
+#[test]
+fn a_request_of_tiny_values_is_refused_while_it_is_small_in_memory() {
+    for item in ["0,", "[],", "{},", r#"{"":0},"#] {
+        let body = format!(r#"{{"method":"m","args":{{"a":[{}0]}}}}"#, item.repeat(200_000));
+        let refused = crate::message::Request::decode(None, body.as_bytes()).unwrap_err();
+        assert!(matches!(refused.error, DecodeError::TooManyValues { .. }), "{item} {refused}");
+    }
+}
+
+#[test]
 fn bytes_after_the_end_are_refused() {
     let mut body = seal(Encoding::Json, &Map::new());
     body.extend(b"{}");

@@ -6,7 +6,7 @@ use serde_json::json;
 use super::*;
 use crate::failure::Failure;
 
-fn decode(value: &Value) -> Result<Request, DecodeError> {
+fn decode(value: &Value) -> Result<Request, Malformed> {
     Request::decode(Some("application/json"), value.to_string().as_bytes())
 }
 
@@ -53,6 +53,46 @@ fn a_wrong_type_is_an_error() {
 }
 
 #[test]
+fn whoever_can_be_found_is_told_what_is_wrong() {
+    let call = json!({ "_msg_id": "call", "_reply_q": "queue", "_timeout": null });
+    for (key, value) in [
+        ("args", json!([])),
+        ("version", json!("1.99999999999999999999")),
+        ("namespace", json!({})),
+        ("method", json!(7)),
+        ("_unique_id", json!([])),
+        ("_context_roles", json!("admin")),
+    ] {
+        let mut message = call.clone();
+        message["method"] = json!("m");
+        message[key] = value;
+        let malformed = decode(&message).unwrap_err();
+        let address = malformed.reply_to.unwrap_or_else(|| panic!("{key}: nobody is told"));
+        assert_eq!((&*address.queue, &*address.msg_id, address.form), ("queue", "call", ReplyForm::Single));
+    }
+    for nobody in [json!({ "_msg_id": 1 }), json!({ "_msg_id": "call", "_reply_q": {} }), json!({})] {
+        assert_eq!(decode(&nobody).unwrap_err().reply_to, None, "{nobody}");
+    }
+}
+
+#[test]
+fn a_name_is_no_longer_than_a_queues_and_has_no_control_characters() {
+    let with = |key: &str, name: &str| {
+        let mut message = json!({ "method": "m", "_msg_id": "call" });
+        message[key] = json!(name);
+        decode(&message)
+    };
+    for key in ["method", "namespace", "_msg_id", "_reply_q", "_unique_id"] {
+        assert!(with(key, &"n".repeat(255)).is_ok(), "{key}");
+        assert!(with(key, "é\u{202e} ").is_ok(), "{key}");
+        for bad in [&*"n".repeat(256), &"n".repeat(10_000), "a\nb", "\u{1b}[2J", "\0", "\u{85}"] {
+            let error = with(key, bad).unwrap_err().to_string();
+            assert!(error.contains(key) && error.len() < 100, "{key}: {error}");
+        }
+    }
+}
+
+#[test]
 fn the_dedupe_key_is_the_message_and_else_the_call() {
     let both = json!({ "method": "m", "_msg_id": "call", "_unique_id": "message" });
     assert_eq!(decode(&both).unwrap().dedupe_key(), Some("message"));
@@ -75,9 +115,10 @@ fn the_monitor_timeout_gives_half_of_it_from_two_seconds_on() {
     {
         check(Some(off), CallMonitor::Off);
     }
-    for huge in [json!(u64::MAX), json!(1e300)] {
-        assert!(!call(Some(huge)).encode().is_empty());
+    for huge in [json!(u64::MAX), json!(1e18), json!(u64::MAX.to_string())] {
+        check(Some(huge), every(15 * 24 * 3600 * 1000));
     }
+    check(Some(json!(1e300)), CallMonitor::Off);
 }
 
 #[test]
@@ -201,7 +242,7 @@ prop_compose! {
     fn any_request()(
         method in any::<String>(),
         [namespace, reply_q, unique_id] in any::<[Option<String>; 3]>(),
-        (major, minor, msg_id, monitor) in (any::<u32>(), any::<u32>(), ".{1,8}", any_monitor()),
+        (major, minor, msg_id, monitor) in (any::<u32>(), any::<u32>(), "[ -~]{1,8}", any_monitor()),
         args in proptest::collection::btree_map(any::<String>(), any::<Option<String>>(), 0..4),
         context in proptest::collection::btree_map("x_[a-z]{0,8}", any::<i64>(), 0..4),
         packed in any::<bool>(),

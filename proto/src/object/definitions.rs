@@ -1,5 +1,7 @@
 //! The definitions: one table per object, in which a release is a version and a row is a field.
 
+use std::collections::BTreeSet;
+
 use crate::version::Version;
 
 /// What an object is made of.
@@ -65,6 +67,14 @@ pub enum DefaultValue {
 }
 
 impl ObjectDef {
+    /// The versions at which the fields change: each form of the object begins at one of them.
+    #[must_use]
+    pub fn forms(&self) -> Vec<Version> {
+        let changes = self.fields.iter().flat_map(|field| [Some(field.since), field.until]).flatten();
+        let forms: BTreeSet<_> = changes.chain([FIRST]).filter(|version| *version <= self.latest).collect();
+        forms.into_iter().collect()
+    }
+
     /// The fields that the object has at a version.
     pub fn fields_at(&'static self, version: Version) -> impl Iterator<Item = &'static Field> {
         self.fields.iter().filter(move |field| field.exists_at(version))
@@ -111,10 +121,14 @@ impl Field {
     }
 }
 
+/// Every object, in the order of its description.
+pub static DEFINITIONS: &[&ObjectDef] =
+    &[&BAY, &BAY_LOCK, &BAY_MODEL, &CERTIFICATE, &MAGNUM_SERVICE, &X509_KEY_PAIR];
+
 /// The definition of that name.
 #[must_use]
 pub fn definition(name: &str) -> Option<&'static ObjectDef> {
-    [&BAY, &BAY_MODEL, &CERTIFICATE].into_iter().find(|definition| definition.name == name)
+    DEFINITIONS.iter().copied().find(|definition| definition.name == name)
 }
 
 const FIRST: Version = Version::new(1, 0);
@@ -226,6 +240,55 @@ static CERTIFICATE: ObjectDef = ObjectDef {
         Field::new("bay_uuid", Kind::Text).key("cluster_uuid"),
         Field::new("csr", Kind::Text),
         Field::new("pem", Kind::Text),
+        Field::new("created_at", Kind::DateTime),
+        Field::new("updated_at", Kind::DateTime),
+    ],
+};
+
+/// The version of `X509KeyPair` in Liberty and Mitaka; earlier ones were never released.
+static X509_KEY_PAIR: ObjectDef = ObjectDef {
+    name: "X509KeyPair",
+    latest: Version::new(1, 1),
+    fields: &[
+        Field::new("id", Kind::Integer).required(),
+        Field::new("uuid", Kind::Uuid),
+        Field::new("name", Kind::Text),
+        Field::new("bay_uuid", Kind::Text),
+        Field::new("ca_cert", Kind::Text),
+        Field::new("certificate", Kind::Text),
+        Field::new("private_key", Kind::Text),
+        Field::new("project_id", Kind::Text),
+        Field::new("user_id", Kind::Text),
+        Field::new("created_at", Kind::DateTime),
+        Field::new("updated_at", Kind::DateTime),
+    ],
+};
+
+static MAGNUM_SERVICE: ObjectDef = ObjectDef {
+    name: "MagnumService",
+    latest: FIRST,
+    fields: &[
+        Field::new("id", Kind::Integer).required(),
+        Field::new("host", Kind::Text),
+        Field::new("binary", Kind::Text),
+        Field::new("disabled", Kind::Boolean).required(),
+        Field::new("disabled_reason", Kind::Text),
+        Field::new("last_seen_up", Kind::DateTime),
+        Field::new("forced_down", Kind::Boolean).required(),
+        Field::new("report_count", Kind::Integer).required(),
+        Field::new("created_at", Kind::DateTime),
+        Field::new("updated_at", Kind::DateTime),
+    ],
+};
+
+/// A lock of Liberty's conductors.
+static BAY_LOCK: ObjectDef = ObjectDef {
+    name: "BayLock",
+    latest: FIRST,
+    fields: &[
+        Field::new("id", Kind::Integer).required(),
+        Field::new("bay_uuid", Kind::Text),
+        Field::new("conductor_id", Kind::Text),
         Field::new("created_at", Kind::DateTime),
         Field::new("updated_at", Kind::DateTime),
     ],

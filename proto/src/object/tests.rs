@@ -329,3 +329,30 @@ proptest! {
         prop_assert_eq!(Object::decode(&object.to_primitive()), Ok(object));
     }
 }
+
+#[test]
+fn a_plain_dict_of_fields_is_an_object_of_the_newest_version() {
+    let fields =
+        json!({ "name": "b1", "node_count": "3", "baymodel": { "name": "m", "labels": { "a": 1 } } });
+    let bay = Object::from_fields("Bay", fields.as_object().unwrap()).unwrap();
+    assert_eq!((bay.version(), bay.integer("node_count")), (Version::new(1, 5), Some(3)));
+    assert_eq!(bay.changes().iter().collect::<Vec<_>>(), ["baymodel", "name", "node_count"]);
+    assert_eq!(bay.object("baymodel").unwrap().version(), Version::new(1, 10));
+}
+
+#[test]
+fn a_plain_dict_with_keys_that_are_no_fields_is_refused_by_their_names() {
+    let fields = json!({ "name": "b1", "node_cuont": 3, "flavour": "x" });
+    let error = Object::from_fields("Bay", fields.as_object().unwrap()).unwrap_err();
+    assert_eq!(error.to_string(), "Bay 1.5 has no field flavour, node_cuont");
+    let nested = json!({ "baymodel": { "nmae": "m" } });
+    let error = Object::from_fields("Bay", nested.as_object().unwrap()).unwrap_err();
+    assert_eq!(error.to_string(), "BayModel 1.10 has no field nmae");
+}
+
+#[test]
+fn an_object_has_a_form_from_each_version_that_changed_it() {
+    let forms = |name| definition(name).unwrap().forms();
+    assert_eq!(forms("Bay"), [Version::new(1, 0), Version::new(1, 5)]);
+    assert_eq!(forms("BayModel"), [Version::new(1, 0), Version::new(1, 10)]);
+}

@@ -99,7 +99,13 @@ pub(super) fn coerce(
             dict.map(FieldValue::Dict).ok_or_else(|| wrong("a map of texts"))
         }
         Kind::Object(name) => {
-            let nested = Object::decode_at(value, depth + 1)?;
+            let nested = if let Value::Object(fields) = value
+                && !Object::is_primitive(value)
+            {
+                Object::from_fields_at(name, fields, depth + 1)?
+            } else {
+                Object::decode_at(value, depth + 1)?
+            };
             if nested.name() != name {
                 return Err(wrong("an object of its kind"));
             }

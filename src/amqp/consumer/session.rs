@@ -27,8 +27,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Delivery, Disposition, Routing, Shared, count, reach};
 use crate::amqp::{
+    compression,
     connection::Link,
-    settings::{Broker, TransientNames},
+    settings::Broker,
     topology::{Declarer, Queue, fanout_exchange},
 };
 
@@ -169,8 +170,7 @@ impl Session {
 
     /// Takes our own fanout queue away, so that nothing piles up in it, and closes the channel.
     pub(super) async fn finish(self) {
-        let flags = &self.shared.broker.queues;
-        if !flags.stream_fanout && flags.queue_names == TransientNames::Random {
+        if self.shared.fanout.goes_with_us() {
             let name = self.shared.fanout.name.as_str().into();
             let delete = self.channel.queue_delete(name, QueueDeleteOptions::default());
             if !matches!(timeout(ANSWER_TIMEOUT, delete).await, Ok(Ok(_))) {
@@ -252,7 +252,9 @@ async fn handle(shared: &Shared, routing: Routing, raw: Raw, hand_back: mpsc::Se
         count(&shared.stats.redelivered);
     }
     let Raw { data, properties, redelivered, acker, .. } = raw;
-    if let Some(offset) = number(&properties, "x-stream-offset") {
+    // Only the broker says it of a stream; on any other queue it is whatever a client wrote.
+    let is_stream = routing == Routing::Fanout && shared.broker.queues.stream_fanout;
+    if let Some(offset) = number(&properties, "x-stream-offset").filter(|_| is_stream) {
         shared.stream_next.fetch_max(offset + 1, Ordering::Relaxed);
     }
     let delivery = delivery(data, &properties, redelivered, routing);
@@ -306,10 +308,7 @@ async fn requeue(shared: &Shared, acker: &Acker) {
 
 fn delivery(body: Vec<u8>, properties: &BasicProperties, redelivered: bool, routing: Routing) -> Delivery {
     let content_type = properties.content_type().as_ref().map(ToString::to_string);
-    let compression = match header(properties, "compression") {
-        Some(AMQPValue::LongString(text)) => Some(text.to_string()),
-        _ => None,
-    };
+    let compression = compression::of(properties);
     // Before oslo.messaging 1.11 the limit was a header.
     let milliseconds = match properties.expiration() {
         Some(text) => text.as_str().parse().ok(),

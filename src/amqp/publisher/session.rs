@@ -8,7 +8,7 @@ use std::{
 use lapin::{
     BasicProperties, Channel, Confirmation,
     options::{BasicPublishOptions, ConfirmSelectOptions},
-    types::FieldTable,
+    types::{AMQPValue, FieldTable},
 };
 use tokio::{
     sync::{Mutex, OwnedSemaphorePermit, Semaphore},
@@ -17,8 +17,9 @@ use tokio::{
 
 use super::{Message, PublishError};
 use crate::amqp::{
+    compression,
     connection::Link,
-    settings::Broker,
+    settings::{Broker, Compression},
     topology::{Declarer, Queue, reply_code},
 };
 
@@ -30,6 +31,7 @@ const PERSISTENT: u8 = 2;
 
 pub(super) struct Session {
     link: Link,
+    compression: Option<Compression>,
     lanes: Arc<Semaphore>,
     idle: SyncMutex<Vec<Channel>>,
     declared: Mutex<HashSet<Declared>>,
@@ -44,7 +46,7 @@ enum Declared {
 }
 
 impl Session {
-    pub(super) fn new(link: Link) -> Self {
+    pub(super) fn new(link: Link, compression: Option<Compression>) -> Self {
         // Zero is no limit; one channel is left for declaring.
         let granted = match link.channel_max() {
             0 => LANES,
@@ -53,6 +55,7 @@ impl Session {
         Self {
             lanes: Arc::new(Semaphore::new(usize::from(granted))),
             link,
+            compression,
             idle: SyncMutex::default(),
             declared: Mutex::default(),
         }
@@ -60,6 +63,10 @@ impl Session {
 
     pub(super) fn is_open(&self) -> bool {
         self.link.is_open()
+    }
+
+    pub(super) fn is_blocked(&self) -> bool {
+        self.link.is_blocked()
     }
 
     pub(super) async fn close(&self) {
@@ -167,14 +174,15 @@ impl<'a> Lane<'a> {
     }
 
     pub(super) async fn publish(self, messages: &[Message], deadline: Instant) -> Result<(), PublishError> {
-        match timeout_at(deadline, self.send(messages)).await {
+        // Boxed, because every operation that may have something to say has this in its future.
+        match timeout_at(deadline, Box::pin(self.send(messages))).await {
             Ok(outcome) => {
                 if !matches!(outcome, Err(PublishError::Disconnected(_))) {
                     self.session.idle().push(self.channel);
                 }
                 outcome
             }
-            Err(_) => Err(PublishError::Timeout { blocked: self.session.link.is_blocked() }),
+            Err(_) => Err(PublishError::Timeout { blocked: self.session.is_blocked() }),
         }
     }
 
@@ -183,7 +191,10 @@ impl<'a> Lane<'a> {
         for message in messages {
             let options = BasicPublishOptions { mandatory: message.mandatory, immediate: false };
             let (exchange, key) = (message.exchange.as_str().into(), message.routing_key.as_str().into());
-            let sent = self.channel.basic_publish(exchange, key, options, &message.body, properties(message));
+            let body = self.session.compression.map(|compression| compression.compress(&message.body));
+            let body = body.as_ref().unwrap_or(&message.body);
+            let properties = properties(message, self.session.compression);
+            let sent = self.channel.basic_publish(exchange, key, options, body, properties);
             confirms.push((message, sent.await.map_err(|error| failed(message, &error))?));
         }
         let mut outcome = Ok(());
@@ -201,11 +212,15 @@ impl<'a> Lane<'a> {
     }
 }
 
-fn properties(message: &Message) -> BasicProperties {
+fn properties(message: &Message, compression: Option<Compression>) -> BasicProperties {
+    let mut headers = FieldTable::default();
+    if let Some(compression) = compression {
+        headers.insert(compression::HEADER.into(), AMQPValue::LongString(compression.name().into()));
+    }
     let properties = BasicProperties::default()
         .with_content_type(message.content_type.as_str().into())
         .with_content_encoding(message.content_encoding.as_str().into())
-        .with_headers(FieldTable::default())
+        .with_headers(headers)
         .with_delivery_mode(PERSISTENT)
         .with_priority(0);
     match message.expiration {

@@ -55,6 +55,9 @@ section! {
         operation_deadline: Duration = duration_from("5m", Duration::from_secs(1));
         /// How often the stacks of running operations are looked at when no notification comes.
         poll_interval: Duration = duration_from("5s", Duration::from_millis(10));
+        /// How often the worker says in magnum_service that it is up. The API takes it to be down after its own
+        /// [DEFAULT] service_down_time.
+        report_interval: Duration = duration_from("60s", Duration::from_millis(100));
         /// How often a message may be delivered again before it is set aside.
         max_deliveries: u32 = integer("5", 1, 1_000_000);
         /// Which queues a caller may name in notify_queue.

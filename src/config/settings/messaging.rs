@@ -6,7 +6,7 @@ use secrecy::SecretString;
 
 use super::core::TRANSPORT_SCHEMES;
 use crate::config::{
-    kind::{FailoverStrategy, LoginMethod, NotificationDriver},
+    kind::{Compression, FailoverStrategy, LoginMethod, NotificationDriver},
     option::{
         boolean, choice, duration, duration_from, integer, list, multi, path, port, section, text, url,
     },
@@ -56,6 +56,8 @@ section! {
         kombu_reconnect_splay: Duration = duration("0.0");
         /// The order in which hosts are tried.
         kombu_failover_strategy: FailoverStrategy = choice("round-robin", FailoverStrategy::CHOICES);
+        /// Compresses what is sent; unset: nothing. What is received may be compressed in any way of kombu's.
+        kombu_compression: Option<Compression> = choice("", Compression::CHOICES);
         /// How to prove who one is.
         rabbit_login_method: LoginMethod = choice("AMQPLAIN", LoginMethod::CHOICES)
             .also(&[("DEFAULT", "rabbit_login_method")]);

@@ -1,4 +1,4 @@
-//! Records what a step changed: the bay, the operation's place, the reply and the notifications, in one transaction.
+//! Records what a step changed: the bay or app, the operation's place, the reply and the notifications, in one transaction.
 
 use std::time::Duration;
 
@@ -7,14 +7,13 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::{Round, Workshop};
-use crate::bay::Bay;
 use crate::notify::Event;
-use crate::objects;
 use crate::operation::keeper::Held;
 use crate::operation::progress::Progress;
 use crate::operation::record::{Operation, Outgoing, Purpose, ReplyTo};
-use crate::operation::step::{Answer, BayChange, Change, Next};
-use crate::store::{self, Caller, Key, Scope, Transaction, Visibility, Wake};
+use crate::operation::step::{Answer, Change, Next, RowChange};
+use crate::operation::subject::Subject;
+use crate::store::{self, Caller, Transaction, Wake};
 
 pub(super) struct Recorder<'a> {
     pub(super) shop: &'a Workshop,
@@ -22,32 +21,32 @@ pub(super) struct Recorder<'a> {
 }
 
 impl Recorder<'_> {
-    pub(super) async fn record(
+    pub(super) async fn record<S: Subject>(
         &self,
         mut operation: Operation,
         progress: &Progress,
-        bay: &Bay,
-        change: Change,
+        subject: &S,
+        change: Change<S>,
         next: Option<&'static str>,
     ) -> Result<Round, store::Error> {
         let mut tx = self.shop.store.begin_held(&self.held.lease, self.shop.lease).await?;
-        let bay = match &change.bay {
-            BayChange::Keep => bay.clone(),
-            BayChange::Save(changed) => {
-                tx.update_bay(changed).await?;
-                (**changed).clone()
+        let subject = match &change.row {
+            RowChange::Keep => subject,
+            RowChange::Save(changed) => {
+                changed.save(&mut tx).await?;
+                changed
             }
-            BayChange::Remove(last) => {
-                tx.delete_bay(operation.bay).await?;
-                (**last).clone()
+            RowChange::Remove(last) => {
+                S::remove(&mut tx, operation.subject).await?;
+                last
             }
         };
         let ending = matches!(change.next, Next::End(..));
         if let Some(answer) = &change.reply {
-            self.reply(&mut tx, operation.uuid, answer, &bay, ending).await?;
+            self.reply(&mut tx, operation.uuid, answer, subject, ending).await?;
         }
         if let Some(outcome) = change.event {
-            let event = Event { kind: operation.kind, outcome, bay: &bay, initiator: &progress.initiator };
+            let event = Event { kind: operation.kind, outcome, of: subject, initiator: &progress.initiator };
             for message in self.shop.notifier.messages(&event, progress.notify_queue.as_deref()) {
                 tx.enqueue(&message, Some(&self.shop.owner)).await?;
             }
@@ -97,34 +96,34 @@ impl Recorder<'_> {
     }
 
     /// Answers whoever waits, unless for the end and this is not it.
-    async fn reply(
+    async fn reply<S: Subject>(
         &self,
         tx: &mut Transaction,
         operation: Uuid,
         answer: &Answer,
-        bay: &Bay,
+        subject: &S,
         ending: bool,
     ) -> Result<(), store::Error> {
         for caller in tx.callers(operation).await? {
             if ending || !caller.reply_to.at_end {
-                self.answer(tx, &caller, answer, bay).await?;
+                self.answer(tx, &caller, answer, subject).await?;
                 tx.remove_caller(caller.id).await?;
             }
         }
         Ok(())
     }
 
-    async fn answer(
+    async fn answer<S: Subject>(
         &self,
         tx: &mut Transaction,
         caller: &Caller,
         answer: &Answer,
-        bay: &Bay,
+        subject: &S,
     ) -> Result<(), store::Error> {
         let outcome = match answer {
             Answer::Null => Ok(Value::Null),
             Answer::Fault(fault) => Err(fault.to_failure()),
-            Answer::Bay => self.bay(tx, &caller.reply_to, bay).await?,
+            Answer::Object => subject.primitive(tx, caller.reply_to.object_version.as_deref()).await?,
         };
         let reply = reply(&caller.reply_to, &outcome, self.shop.missing_queue_timeout);
         if let Some(key) = &caller.message_key {
@@ -132,23 +131,6 @@ impl Recorder<'_> {
         }
         tx.enqueue(&reply, Some(&self.shop.owner)).await?;
         Ok(())
-    }
-
-    async fn bay(
-        &self,
-        tx: &mut Transaction,
-        to: &ReplyTo,
-        bay: &Bay,
-    ) -> Result<Result<Value, Failure>, store::Error> {
-        let model = match bay.model_id.as_deref().and_then(|id| Uuid::parse_str(id).ok()) {
-            Some(uuid) => tx.model(&Scope::All, Visibility::OwnOnly, Key::Uuid(uuid)).await?,
-            None => None,
-        };
-        // The row as the transaction has it, with its new `updated_at`.
-        let bay = tx.bay(&Scope::All, Key::Uuid(bay.uuid)).await?.unwrap_or_else(|| bay.clone());
-        let primitive = objects::version_or_latest(objects::BAY, to.object_version.as_deref())
-            .and_then(|version| objects::bay_primitive(&bay, model.as_ref(), version));
-        Ok(primitive.map_err(|fault| fault.to_failure()))
     }
 }
 

@@ -39,13 +39,13 @@ impl Plan for BayCreate {
         if let Some(first) = &scene.progress.failure {
             // Undoing failed too: the row stays and says so, and a later delete cleans up what is left.
             let reason = format!("{first} What was made for the bay could not be removed: {reason}");
-            let bay = with_status(scene.bay, Status::CreateFailed, Some(reason.clone()));
+            let bay = with_status(scene.subject, Status::CreateFailed, Some(reason.clone()));
             let answer = Answer::Fault(first.clone());
             return Change::failed(reason).save(bay).reply(answer).event(Outcome::Failure);
         }
-        if scene.bay.stack_id.is_some() {
+        if scene.subject.stack_id.is_some() {
             // The stack stays for whoever looks into it (I5).
-            let bay = with_status(scene.bay, Status::CreateFailed, Some(reason.clone()));
+            let bay = with_status(scene.subject, Status::CreateFailed, Some(reason.clone()));
             return Change::failed(reason).save(bay).reply(Answer::Fault(fault)).event(Outcome::Failure);
         }
         undo(scene, fault)
@@ -56,8 +56,8 @@ impl Plan for BayCreate {
             return None;
         }
         let fault =
-            Fault::Conflict(format!("Bay {} was deleted while it was being created.", scene.bay.uuid));
-        if scene.bay.stack_id.is_none() {
+            Fault::Conflict(format!("Bay {} was deleted while it was being created.", scene.subject.uuid));
+        if scene.subject.stack_id.is_none() {
             return Some(undo(scene, fault));
         }
         Some(Change::failed(fault.to_string()).reply(Answer::Fault(fault)).event(Outcome::Failure))
@@ -88,14 +88,14 @@ impl Step for Trustee {
             return Ok(Change::step(STACK));
         }
         let user = ensure_trustee(scene).await?;
-        let mut bay = scene.bay.clone();
+        let mut bay = scene.subject.clone();
         bay.trustee_user_id = Some(user);
         Ok(Change::proceed().save(bay))
     }
 }
 
 async fn ensure_trustee(scene: &Scene<'_>) -> Result<String, StepError> {
-    let bay = scene.bay;
+    let bay = scene.subject;
     let (Some(username), Some(password)) = (&bay.trustee_username, &bay.trustee_password) else {
         return Err(StepError::Fatal(Fault::Internal(
             "the bay has no trustee's name and password".to_owned(),
@@ -119,7 +119,7 @@ impl Step for Trust {
     }
 
     async fn run(&self, scene: &Scene<'_>) -> Result<Change, StepError> {
-        let bay = scene.bay;
+        let bay = scene.subject;
         let caller = caller(scene)?;
         let Some(trustee) = scene.trustee() else {
             return Err(StepError::Fatal(Fault::Internal("the bay has no trustee".to_owned())));
@@ -164,14 +164,14 @@ impl Step for Stack {
             Some(stack) => stack.id,
             None => create(scene, &caller).await?,
         };
-        let mut bay = with_status(scene.bay, Status::CreateInProgress, None);
+        let mut bay = with_status(scene.subject, Status::CreateInProgress, None);
         bay.stack_id = Some(id);
-        Ok(Change::proceed().save(bay).reply(Answer::Bay).erase_token())
+        Ok(Change::proceed().save(bay).reply(Answer::Object).erase_token())
     }
 }
 
 async fn find(scene: &Scene<'_>, credentials: &Credentials) -> Result<Option<openstack::Stack>, StepError> {
-    let name = parameters::stack_name(scene.bay);
+    let name = parameters::stack_name(scene.subject);
     scene.cloud.stack_find(credentials, &name, scene.budget()).await.map_err(|error| refused(&error))
 }
 
@@ -191,7 +191,7 @@ async fn create(scene: &Scene<'_>, caller: &Credentials) -> Result<String, StepE
 }
 
 async fn new_stack(scene: &Scene<'_>) -> Result<NewStack, StepError> {
-    let bay = scene.bay;
+    let bay = scene.subject;
     let ident = bay.model_id.clone().unwrap_or_default();
     let uuid = ident.parse().map_err(|_| StepError::Fatal(Fault::BayModelNotFound(ident.clone())))?;
     let model = scene
@@ -258,12 +258,12 @@ impl Step for UndoStack {
             .stack_delete(&credentials, &stack.id, scene.budget())
             .await
             .map_err(|error| refused(&error))?;
-        if scene.bay.stack_id.is_some() && stack.status == Status::DeleteFailed.as_str() {
+        if scene.subject.stack_id.is_some() && stack.status == Status::DeleteFailed.as_str() {
             let reason = stack.status_reason.unwrap_or_else(|| "The stack could not be deleted.".to_owned());
             return Err(StepError::Retry { reason, after: None });
         }
         // If the way back ends here, a later delete knows the stack.
-        let bay = Bay { stack_id: Some(stack.id), ..scene.bay.clone() };
+        let bay = Bay { stack_id: Some(stack.id), ..scene.subject.clone() };
         Ok(Change::again(scene.settings.poll_interval).save(bay))
     }
 }
@@ -277,7 +277,7 @@ impl Step for UndoTrust {
     }
 
     async fn run(&self, scene: &Scene<'_>) -> Result<Change, StepError> {
-        if scene.bay.trust_id.is_none() {
+        if scene.subject.trust_id.is_none() {
             // A trust whose answer was lost goes with its trustee.
             return Ok(Change::proceed());
         }
@@ -314,7 +314,7 @@ impl Step for UndoBay {
     async fn run(&self, scene: &Scene<'_>) -> Result<Change, StepError> {
         let fault = scene.progress.failure.clone().unwrap_or_else(|| Fault::Internal("undone".to_owned()));
         let reason = fault.to_string();
-        let last = with_status(scene.bay, Status::CreateFailed, Some(reason.clone()));
+        let last = with_status(scene.subject, Status::CreateFailed, Some(reason.clone()));
         Ok(Change::failed(reason).remove(last).reply(Answer::Fault(fault)).event(Outcome::Failure))
     }
 }

@@ -21,7 +21,7 @@ impl Plan for BayDelete {
 
     fn failed(&self, scene: &Scene<'_>, fault: Fault) -> Change {
         let reason = fault.to_string();
-        let bay = with_status(scene.bay, Status::DeleteFailed, Some(reason.clone()));
+        let bay = with_status(scene.subject, Status::DeleteFailed, Some(reason.clone()));
         Change::failed(reason).save(bay).reply(Answer::Fault(fault)).event(Outcome::Failure)
     }
 
@@ -43,7 +43,7 @@ impl Step for DeleteStack {
         if let Some(id) = stack_id.as_deref() {
             delete_stack(scene, id).await?;
         }
-        let bay = Bay { stack_id, ..with_status(scene.bay, Status::DeleteInProgress, None) };
+        let bay = Bay { stack_id, ..with_status(scene.subject, Status::DeleteInProgress, None) };
         Ok(Change::proceed().save(bay).reply(Answer::Null))
     }
 }
@@ -62,7 +62,7 @@ async fn delete_stack(scene: &Scene<'_>, id: &str) -> Result<(), StepError> {
 
 /// A stack whose creation answer was lost, and whose undoing failed, is known by its name only.
 async fn known_stack(scene: &Scene<'_>) -> Result<Option<String>, StepError> {
-    if let Some(id) = &scene.bay.stack_id {
+    if let Some(id) = &scene.subject.stack_id {
         return Ok(Some(id.clone()));
     }
     match stack::find(scene).await {
@@ -92,14 +92,14 @@ impl Step for AwaitGone {
     }
 
     async fn run(&self, scene: &Scene<'_>) -> Result<Change, StepError> {
-        let Some(id) = scene.bay.stack_id.as_deref() else { return Ok(Change::proceed()) };
+        let Some(id) = scene.subject.stack_id.as_deref() else { return Ok(Change::proceed()) };
         let Some(stack) = look(scene, id).await? else { return Ok(Change::proceed()) };
         match stack.status.parse::<Status>() {
             Ok(Status::DeleteComplete) => Ok(Change::proceed()),
             Ok(Status::DeleteFailed) => {
                 let reason =
                     stack.status_reason.unwrap_or_else(|| "The stack could not be deleted.".to_owned());
-                let bay = with_status(scene.bay, Status::DeleteFailed, Some(reason.clone()));
+                let bay = with_status(scene.subject, Status::DeleteFailed, Some(reason.clone()));
                 let answer = Answer::Fault(Fault::Internal(reason.clone()));
                 Ok(Change::failed(reason).save(bay).reply(answer).event(Outcome::Failure))
             }
@@ -137,7 +137,7 @@ impl Step for DeleteTrust {
     }
 
     async fn run(&self, scene: &Scene<'_>) -> Result<Change, StepError> {
-        let Some(credentials) = scene.standing().filter(|_| scene.bay.trust_id.is_some()) else {
+        let Some(credentials) = scene.standing().filter(|_| scene.subject.trust_id.is_some()) else {
             return Ok(Change::proceed());
         };
         let bay = without_trust(scene, &credentials).await?;
@@ -147,14 +147,14 @@ impl Step for DeleteTrust {
 
 /// Deletes the bay's trust; the bay that is left has none.
 pub(super) async fn without_trust(scene: &Scene<'_>, credentials: &Credentials) -> Result<Bay, StepError> {
-    if let Some(trust) = &scene.bay.trust_id {
+    if let Some(trust) = &scene.subject.trust_id {
         scene
             .cloud
             .delete_trust(credentials, trust, scene.budget())
             .await
             .map_err(|error| StepError::from_cloud(&error, Fault::Internal))?;
     }
-    Ok(Bay { trust_id: None, ..scene.bay.clone() })
+    Ok(Bay { trust_id: None, ..scene.subject.clone() })
 }
 
 struct DeleteTrustee;
@@ -177,8 +177,8 @@ pub(super) async fn known_trustee(scene: &Scene<'_>) -> Result<Option<String>, S
     if !scene.cloud.trusts_configured() {
         return Ok(None);
     }
-    let (None, Some(name)) = (&scene.bay.trustee_user_id, &scene.bay.trustee_username) else {
-        return Ok(scene.bay.trustee_user_id.clone());
+    let (None, Some(name)) = (&scene.subject.trustee_user_id, &scene.subject.trustee_username) else {
+        return Ok(scene.subject.trustee_user_id.clone());
     };
     let found = scene.cloud.find_trustee(name, scene.budget()).await;
     found.map_err(|error| StepError::from_cloud(&error, Fault::Internal))
@@ -191,7 +191,7 @@ pub(super) async fn without_trustee(scene: &Scene<'_>, user: &str) -> Result<Bay
         .delete_trustee(user, scene.budget())
         .await
         .map_err(|error| StepError::from_cloud(&error, Fault::Internal))?;
-    Ok(Bay { trustee_user_id: None, ..scene.bay.clone() })
+    Ok(Bay { trustee_user_id: None, ..scene.subject.clone() })
 }
 
 struct RemoveBay;
@@ -203,7 +203,7 @@ impl Step for RemoveBay {
     }
 
     async fn run(&self, scene: &Scene<'_>) -> Result<Change, StepError> {
-        let last = with_status(scene.bay, Status::DeleteComplete, None);
+        let last = with_status(scene.subject, Status::DeleteComplete, None);
         Ok(Change::done().remove(last).reply(Answer::Null).event(Outcome::Success))
     }
 }

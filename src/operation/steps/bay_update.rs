@@ -25,14 +25,14 @@ impl Plan for BayUpdate {
         let bay = if scene.operation.step == STACK {
             as_before(scene)
         } else {
-            with_status(scene.bay, Status::UpdateFailed, Some(reason.clone()))
+            with_status(scene.subject, Status::UpdateFailed, Some(reason.clone()))
         };
         Change::failed(reason).save(bay).reply(Answer::Fault(fault)).event(Outcome::Failure)
     }
 
     fn superseded(&self, scene: &Scene<'_>) -> Option<Change> {
         let fault =
-            Fault::Conflict(format!("Bay {} was deleted while it was being updated.", scene.bay.uuid));
+            Fault::Conflict(format!("Bay {} was deleted while it was being updated.", scene.subject.uuid));
         Some(Change::failed(fault.to_string()).reply(Answer::Fault(fault)).event(Outcome::Failure))
     }
 }
@@ -41,10 +41,10 @@ impl Plan for BayUpdate {
 fn as_before(scene: &Scene<'_>) -> Bay {
     let before = scene.progress.before.clone().unwrap_or_default();
     Bay {
-        node_count: before.node_count.or(scene.bay.node_count),
-        status: before.status().or(scene.bay.status),
+        node_count: before.node_count.or(scene.subject.node_count),
+        status: before.status().or(scene.subject.status),
         status_reason: before.status_reason,
-        ..scene.bay.clone()
+        ..scene.subject.clone()
     }
 }
 
@@ -57,7 +57,7 @@ impl Step for UpdateStack {
     }
 
     async fn run(&self, scene: &Scene<'_>) -> Result<Change, StepError> {
-        let bay = scene.bay;
+        let bay = scene.subject;
         let Some(id) = bay.stack_id.as_deref() else {
             return Err(StepError::Fatal(Fault::NotSupported {
                 operation: "Updating a bay that has no stack".to_owned(),
@@ -74,7 +74,7 @@ impl Step for UpdateStack {
             if seen
                 .is_some_and(|seen| stack::has_wanted_nodes(&seen, bay) && seen.status.starts_with("UPDATE_"))
             {
-                return Ok(Change::proceed().reply(Answer::Bay));
+                return Ok(Change::proceed().reply(Answer::Object));
             }
         }
         let parameters = parameters::scale_parameters(bay).map_err(|error| StepError::Fatal(error.into()))?;
@@ -84,7 +84,7 @@ impl Step for UpdateStack {
             .stack_update(&credentials, id, &patch, scene.budget())
             .await
             .map_err(|error| refused(&error, id))?;
-        Ok(Change::proceed().reply(Answer::Bay))
+        Ok(Change::proceed().reply(Answer::Object))
     }
 }
 

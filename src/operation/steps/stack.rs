@@ -102,7 +102,7 @@ impl Step for AwaitStack {
 
 /// Looks at the bay's stack once, and says what follows from what is seen.
 async fn follow(scene: &Scene<'_>, action: Action) -> Result<Change, StepError> {
-    let bay = scene.bay;
+    let bay = scene.subject;
     let Some(id) = bay.stack_id.as_deref() else {
         return Err(StepError::Fatal(Fault::Internal("the bay has no stack to wait for".to_owned())));
     };
@@ -131,7 +131,7 @@ async fn follow(scene: &Scene<'_>, action: Action) -> Result<Change, StepError> 
                 tracing::warn!(?missing, "the stack lacks outputs that the bay should show");
             }
             take_node_count(&mut bay, &full);
-            Ok(Change::done().save(bay).reply(Answer::Bay).event(Outcome::Success))
+            Ok(Change::done().save(bay).reply(Answer::Object).event(Outcome::Success))
         }
         Verdict::Failed(status) => {
             let reason =
@@ -149,7 +149,7 @@ async fn follow(scene: &Scene<'_>, action: Action) -> Result<Change, StepError> 
 /// With what the stack may be deleted and looked at, best first: the bay's trust, the service user, the caller.
 pub(super) fn means(scene: &Scene<'_>) -> Vec<Credentials> {
     let mut means: Vec<Credentials> = scene.standing().into_iter().collect();
-    if scene.bay.trust_id.is_some() {
+    if scene.subject.trust_id.is_some() {
         means.extend(scene.service());
     }
     means.extend(scene.caller());
@@ -163,7 +163,7 @@ pub(super) fn is_shut_out(error: &Error) -> bool {
 
 /// The bay's stack by its name, and who could see it. An error is the last one where nobody was let in.
 pub(super) async fn find(scene: &Scene<'_>) -> Result<Option<(Credentials, Stack)>, Error> {
-    let name = parameters::stack_name(scene.bay);
+    let name = parameters::stack_name(scene.subject);
     let mut last = None;
     for credentials in means(scene) {
         match scene.cloud.stack_find(&credentials, &name, scene.budget()).await {

@@ -12,7 +12,7 @@ use crate::operation::progress::Before;
 use crate::operation::record::{Kind, Operation};
 use crate::operation::steps;
 use crate::rpc::arguments::{self, Argument, optional, required};
-use crate::rpc::method::{Action, Call, CallError, Method, Write, Written};
+use crate::rpc::method::{Action, Answers, Call, CallError, Method, Write, Written};
 use crate::store::{self, Key, Scope, Transaction, Visibility};
 
 mod command;
@@ -21,8 +21,8 @@ mod password;
 use self::command::Command;
 
 /// The extras of every command, off unless given.
-const WAIT: Argument = optional("wait");
-const NOTIFY_QUEUE: Argument = optional("notify_queue");
+const WAIT: Argument = optional("wait").flag();
+const NOTIFY_QUEUE: Argument = optional("notify_queue").text();
 /// The size of Magnum's text columns.
 const TEXT_LIMIT: usize = 255;
 
@@ -34,12 +34,21 @@ impl Method for Create {
         "bay_create"
     }
 
-    fn writes(&self) -> bool {
+    fn answers(&self) -> Answers {
+        Answers::Object(objects::BAY)
+    }
+
+    fn writes(&self, _call: &Call<'_>) -> bool {
         true
     }
 
     fn arguments(&self) -> &'static [Argument] {
-        const TAKES: &[Argument] = &[required("bay"), optional("bay_create_timeout"), WAIT, NOTIFY_QUEUE];
+        const TAKES: &[Argument] = &[
+            required("bay").object(objects::BAY),
+            optional("bay_create_timeout").integer(),
+            WAIT,
+            NOTIFY_QUEUE,
+        ];
         TAKES
     }
 
@@ -168,12 +177,16 @@ impl Method for Update {
         "bay_update"
     }
 
-    fn writes(&self) -> bool {
+    fn answers(&self) -> Answers {
+        Answers::Object(objects::BAY)
+    }
+
+    fn writes(&self, _call: &Call<'_>) -> bool {
         true
     }
 
     fn arguments(&self) -> &'static [Argument] {
-        const TAKES: &[Argument] = &[required("bay"), WAIT, NOTIFY_QUEUE];
+        const TAKES: &[Argument] = &[required("bay").object(objects::BAY), WAIT, NOTIFY_QUEUE];
         TAKES
     }
 
@@ -265,12 +278,16 @@ impl Method for Delete {
         "bay_delete"
     }
 
-    fn writes(&self) -> bool {
+    fn answers(&self) -> Answers {
+        Answers::Nothing
+    }
+
+    fn writes(&self, _call: &Call<'_>) -> bool {
         true
     }
 
     fn arguments(&self) -> &'static [Argument] {
-        const TAKES: &[Argument] = &[required("uuid"), WAIT, NOTIFY_QUEUE];
+        const TAKES: &[Argument] = &[required("uuid").text(), WAIT, NOTIFY_QUEUE];
         TAKES
     }
 

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::error::Fault;
 use crate::rpc::arguments::Argument;
-use crate::rpc::method::{Action, Call, CallError, Method};
+use crate::rpc::method::{Action, Answers, Call, CallError, Method};
 
 /// Magnum's own ping.
 pub(super) struct PingConductor;
@@ -14,6 +14,10 @@ pub(super) struct PingConductor;
 impl Method for PingConductor {
     fn name(&self) -> &'static str {
         "ping_conductor"
+    }
+
+    fn answers(&self) -> Answers {
+        Answers::True
     }
 
     fn arguments(&self) -> &'static [Argument] {
@@ -32,6 +36,10 @@ pub(super) struct OsloPing;
 impl Method for OsloPing {
     fn name(&self) -> &'static str {
         "oslo_rpc_server_ping"
+    }
+
+    fn answers(&self) -> Answers {
+        Answers::Word("pong")
     }
 
     fn arguments(&self) -> &'static [Argument] {

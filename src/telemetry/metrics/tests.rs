@@ -49,6 +49,20 @@ fn a_kind_without_operations_shows_zero() {
 }
 
 #[test]
+fn a_request_that_ends_in_a_panic_is_a_reject() {
+    let text = rendered(|| {
+        let panicked = std::panic::catch_unwind(|| {
+            let _guard = in_flight();
+            panic!("as the test asked");
+        });
+        assert!(panicked.is_err());
+    });
+    assert!(text.contains(r#"mesos_conductor_rejects_total{reason="panic"} 1"#), "{text}");
+    assert!(text.contains("mesos_conductor_panics_total 1"), "{text}");
+    assert!(text.contains("mesos_conductor_requests_in_flight 0"), "{text}");
+}
+
+#[test]
 fn a_request_is_in_flight_until_its_guard_is_dropped() {
     let recorder = builder().unwrap().build_recorder();
     let handle = recorder.handle();

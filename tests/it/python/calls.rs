@@ -9,7 +9,7 @@ use crate::support::worker::Worker;
 use crate::support::{Caller, World, data, eventually};
 
 /// The name by which the worker alone is called, from the line that says it starts.
-fn server_name(worker: &Worker) -> String {
+pub(crate) fn server_name(worker: &Worker) -> String {
     let lines = worker.log_text();
     let mut lines = lines.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
     let started = lines.find(|line| line["message"] == "the worker starts").expect("it says that it starts");

@@ -11,7 +11,7 @@ use crate::support::database::Backend;
 use crate::support::{Caller, World, data, object};
 
 /// A class of `magnum.common.exception`, made with this message and these further keyword arguments.
-fn assert_magnum(error: &Value, class: &str, code: u16, message: &str, mut kwargs: Value) {
+pub(crate) fn assert_magnum(error: &Value, class: &str, code: u16, message: &str, mut kwargs: Value) {
     kwargs["code"] = json!(code);
     assert_eq!(error["class"], format!("{class}_Remote"), "{error:#}");
     assert_eq!(error["base_classes"][0], format!("magnum.common.exception.{class}"), "{error:#}");
@@ -23,7 +23,7 @@ fn assert_magnum(error: &Value, class: &str, code: u16, message: &str, mut kwarg
 }
 
 /// A class that the client does not have or may not make.
-fn assert_remote(error: &Value, class: &str, message: &str) {
+pub(crate) fn assert_remote(error: &Value, class: &str, message: &str) {
     assert_eq!(error["class"], "RemoteError", "{error:#}");
     assert_eq!(error["remote"], json!({ "class": class, "message": message }));
 }

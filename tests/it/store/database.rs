@@ -99,6 +99,8 @@ impl Database {
                 "ALTER TABLE cluster_template CONVERT TO CHARACTER SET utf8mb3 COLLATE utf8mb3_general_ci",
             )
             .await;
+            self.raw("ALTER TABLE x509keypair CONVERT TO CHARACTER SET utf8mb3 COLLATE utf8mb3_general_ci")
+                .await;
         }
     }
 

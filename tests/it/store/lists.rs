@@ -1,7 +1,7 @@
 //! Lists: whose, which, in which order, page by page.
 
 use mesos_conductor::bay::{Bay, Status};
-use mesos_conductor::store::{BayFilter, Error, Page, Scope};
+use mesos_conductor::store::{BayFilter, Error, Key, Page, Scope};
 use uuid::Uuid;
 
 use super::bays::{bay, insert};
@@ -56,7 +56,7 @@ pub(super) async fn tenants_see_their_own_bays(db: Database) {
     assert_eq!(names(&db, &Scope::User("other".into()), &any, &all).await, "f");
     let theirs = BayFilter { project_id: Some("them".into()), ..any };
     assert_eq!(names(&db, &me, &theirs, &all).await, "", "a filter does not widen what is seen");
-    let key = mesos_conductor::store::Key::Uuid(foreign.uuid);
+    let key = Key::Uuid(foreign.uuid);
     assert!(db.store.bay(&me, key).await.unwrap().is_none());
     let mut tx = db.store.begin().await.unwrap();
     assert!(tx.bay(&me, key).await.unwrap().is_none());
@@ -91,7 +91,7 @@ pub(super) async fn pages_neither_skip_nor_repeat(db: Database) {
                 loop {
                     let part = db.store.bays(&Scope::All, &BayFilter::default(), &page).await.unwrap();
                     let Some(last) = part.last() else { break };
-                    page.marker = Some(last.uuid);
+                    page.marker = Some(Key::Uuid(last.uuid));
                     walked.extend(part.iter().map(|bay| bay.uuid));
                     assert!(walked.len() <= 5, "{page:?} repeats");
                 }
@@ -126,11 +126,11 @@ pub(super) async fn a_marker_must_be_visible(db: Database) {
     insert(&db.store, &bay("me", "m")).await;
     insert(&db.store, &foreign).await;
     for marker in [foreign.uuid, Uuid::new_v4()] {
-        let page = Page { marker: Some(marker), ..Page::default() };
+        let page = Page { marker: Some(Key::Uuid(marker)), ..Page::default() };
         let refused = db.store.bays(&Scope::Project("me".into()), &BayFilter::default(), &page).await;
-        assert!(matches!(refused, Err(Error::Marker(unknown)) if unknown == marker));
+        assert!(matches!(refused, Err(Error::Marker(unknown)) if unknown == Key::Uuid(marker)));
     }
-    let page = Page { marker: Some(foreign.uuid), ..Page::default() };
+    let page = Page { marker: Some(Key::Uuid(foreign.uuid)), ..Page::default() };
     let filter = BayFilter { name: Some("m".into()), ..BayFilter::default() };
     assert!(db.store.bays(&Scope::All, &filter, &page).await.unwrap().is_empty());
 }

@@ -1,5 +1,7 @@
 //! Bay models.
 
+use std::collections::BTreeSet;
+
 use mesos_conductor::bay::{BayModel, Labels};
 use mesos_conductor::store::{Backend, Error, Key, Page, Scope, Store, Visibility};
 use uuid::Uuid;
@@ -96,6 +98,23 @@ pub(super) async fn a_model_is_in_use_while_a_bay_names_it(db: Database) {
     assert!(tx.delete_model(id).await.unwrap());
     assert!(!tx.delete_model(id).await.unwrap());
     tx.commit().await.unwrap();
+}
+
+pub(super) async fn an_update_writes_the_named_fields_only(db: Database) {
+    let first = model("p", "first");
+    let id = insert(&db.store, &first).await;
+    let all = |name: &str| BayModel { id, public: true, ..model("q", name) };
+    let mut tx = db.store.begin().await.unwrap();
+    let fields = BTreeSet::from(["name".to_owned(), "public".to_owned()]);
+    assert!(tx.update_model(&all("second"), &fields).await.unwrap());
+    assert!(!tx.update_model(&BayModel { id: id + 1, ..all("none") }, &fields).await.unwrap());
+    tx.commit().await.unwrap();
+    let read = db.store.model(&Scope::All, Visibility::OwnOnly, Key::Id(id)).await.unwrap().unwrap();
+    assert!(read.updated_at.is_some());
+    let (created_at, updated_at) = (read.created_at, read.updated_at);
+    let expected =
+        BayModel { id, name: Some("second".into()), public: true, created_at, updated_at, ..first.clone() };
+    assert_eq!(format!("{read:?}"), format!("{expected:?}"));
 }
 
 pub(super) async fn a_value_that_does_not_fit_is_the_requests_fault(db: Database) {

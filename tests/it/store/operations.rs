@@ -21,7 +21,7 @@ pub(super) fn operation(kind: Kind, bay: Uuid) -> Operation {
     Operation {
         uuid: Uuid::new_v4(),
         kind,
-        bay,
+        subject: bay,
         request_id: Some("req-1".into()),
         step: "begin".into(),
         attempts: 0,
@@ -78,7 +78,7 @@ pub(super) async fn an_operation_reads_back_as_written(db: Database) {
     assert_eq!(read.token.as_ref().unwrap().expose_secret(), "token secret");
     let expected = Operation { created_ms: read.created_ms, ..written.clone() };
     assert_eq!(format!("{read:?}"), format!("{expected:?}"));
-    assert_eq!(db.store.active_operation(written.bay).await.unwrap().unwrap().uuid, written.uuid);
+    assert_eq!(db.store.active_operation(written.subject).await.unwrap().unwrap().uuid, written.uuid);
     assert!(db.store.active_operation(Uuid::new_v4()).await.unwrap().is_none());
 }
 
@@ -122,7 +122,7 @@ pub(super) async fn secrets_are_sealed_and_erased_at_the_end(db: Database) {
 
 pub(super) async fn a_busy_bay_names_its_operation(db: Database) {
     let (first, lease) = claimed(&db.store, Kind::BayCreate, LONG).await;
-    let second = operation(Kind::BayUpdate, first.bay);
+    let second = operation(Kind::BayUpdate, first.subject);
     let mut tx = db.store.begin().await.unwrap();
     let refused = tx.insert_operation(&second).await;
     let Err(Error::Busy { kind, operation: active }) = refused else { panic!("{refused:?}") };
@@ -136,28 +136,29 @@ pub(super) async fn a_busy_bay_names_its_operation(db: Database) {
 
 pub(super) async fn a_successor_begins_when_its_predecessor_ends(db: Database) {
     let (create, lease) = claimed(&db.store, Kind::BayCreate, LONG).await;
-    let delete = operation(Kind::BayDelete, create.bay);
+    let delete = operation(Kind::BayDelete, create.subject);
     let mut tx = db.store.begin().await.unwrap();
     assert!(tx.supersede(create.uuid).await.unwrap());
     tx.insert_successor(&delete, create.uuid).await.unwrap();
     assert_eq!(tx.successor(create.uuid).await.unwrap().unwrap().uuid, delete.uuid);
     tx.commit().await.unwrap();
     assert!(db.store.operation(create.uuid).await.unwrap().unwrap().superseded);
-    assert_eq!(db.store.active_operation(create.bay).await.unwrap().unwrap().uuid, create.uuid);
+    assert_eq!(db.store.active_operation(create.subject).await.unwrap().unwrap().uuid, create.uuid);
     assert!(db.store.due_operations(9).await.unwrap().is_empty());
     assert!(db.store.claim(delete.uuid, "eager", LONG).await.unwrap().is_none());
 
     assert_eq!(end(&db.store, &lease).await, Some(delete.uuid));
-    assert_eq!(db.store.active_operation(create.bay).await.unwrap().unwrap().uuid, delete.uuid);
+    assert_eq!(db.store.active_operation(create.subject).await.unwrap().unwrap().uuid, delete.uuid);
     assert_eq!(db.store.due_operations(9).await.unwrap(), [delete.uuid]);
     let (_, lease) = db.store.claim(delete.uuid, "worker", LONG).await.unwrap().unwrap();
     assert_eq!(end(&db.store, &lease).await, None);
-    assert!(db.store.active_operation(create.bay).await.unwrap().is_none());
+    assert!(db.store.active_operation(create.subject).await.unwrap().is_none());
 }
 
 pub(super) async fn only_one_successor_is_accepted(db: Database) {
     let create = accepted(&db.store, Kind::BayCreate).await;
-    let (first, second) = (operation(Kind::BayDelete, create.bay), operation(Kind::BayDelete, create.bay));
+    let (first, second) =
+        (operation(Kind::BayDelete, create.subject), operation(Kind::BayDelete, create.subject));
     let mut tx = db.store.begin().await.unwrap();
     tx.insert_successor(&first, create.uuid).await.unwrap();
     let refused = tx.insert_successor(&second, create.uuid).await;
@@ -169,7 +170,7 @@ pub(super) async fn only_one_successor_is_accepted(db: Database) {
 pub(super) async fn a_successor_of_an_ended_operation_begins_at_once(db: Database) {
     let (create, lease) = claimed(&db.store, Kind::BayCreate, LONG).await;
     end(&db.store, &lease).await;
-    let delete = operation(Kind::BayDelete, create.bay);
+    let delete = operation(Kind::BayDelete, create.subject);
     let mut tx = db.store.begin().await.unwrap();
     assert!(!tx.supersede(create.uuid).await.unwrap());
     tx.insert_successor(&delete, create.uuid).await.unwrap();
@@ -180,7 +181,7 @@ pub(super) async fn a_successor_of_an_ended_operation_begins_at_once(db: Databas
 pub(super) async fn no_successor_is_forgotten_in_a_race_with_the_end(db: Database) {
     for _ in 0..10 {
         let (create, lease) = claimed(&db.store, Kind::BayCreate, LONG).await;
-        let delete = operation(Kind::BayDelete, create.bay);
+        let delete = operation(Kind::BayDelete, create.subject);
         let barrier = Barrier::new(2);
         let accept = async {
             barrier.wait().await;

@@ -17,7 +17,7 @@ use super::outbox::notification;
 pub(super) async fn migrating_twice_changes_nothing(db: Database) {
     let status = db.store.migration_status().await.unwrap();
     assert!(status.is_current());
-    assert_eq!(status.applied.len(), 2);
+    assert_eq!(status.applied.len(), 3);
     assert!(db.store.migrate().await.unwrap().applied.is_empty());
     assert_eq!(db.store.migration_status().await.unwrap(), status);
 }
@@ -41,6 +41,8 @@ async fn strip(db: &Database) {
     db.raw("DROP TABLE message").await;
     db.raw("DROP TABLE outbox").await;
     db.raw("DROP TABLE delivery_attempt").await;
+    db.raw("DROP TABLE bay_key_pair").await;
+    db.raw("DROP TABLE bay_lock").await;
 }
 
 pub(super) async fn a_database_of_magnum_keeps_its_rows(db: Database) {
@@ -49,7 +51,7 @@ pub(super) async fn a_database_of_magnum_keeps_its_rows(db: Database) {
         "INSERT INTO cluster_template (uuid, name) VALUES ('11111111-1111-1111-1111-111111111111', 'kept')",
     )
     .await;
-    assert_eq!(db.store.migration_status().await.unwrap().pending.len(), 2);
+    assert_eq!(db.store.migration_status().await.unwrap().pending.len(), 3);
     db.store.migrate().await.unwrap();
     let key = Key::Uuid(Uuid::from_u128(0x1111_1111_1111_1111_1111_1111_1111_1111));
     let kept = db.store.model(&Scope::All, Visibility::OwnOnly, key).await.unwrap().unwrap();

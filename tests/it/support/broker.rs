@@ -67,7 +67,7 @@ pub(crate) fn broker() -> Option<Broker> {
     Some(broker)
 }
 
-fn show_logs() {
+pub(crate) fn show_logs() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         let filter = env::var("RUST_LOG").unwrap_or_else(|_| "error,lapin=off".to_owned());
@@ -138,6 +138,7 @@ impl Inspector {
 pub(crate) struct Proxy {
     pub(crate) port: u16,
     cut: Arc<watch::Sender<u64>>,
+    silent: Arc<watch::Sender<bool>>,
     open: Arc<AtomicBool>,
     _task: Aborted,
 }
@@ -159,21 +160,28 @@ impl Proxy {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a free port");
         let port = listener.local_addr().expect("it is bound").port();
         let (cut, open) = (Arc::new(watch::Sender::new(0)), Arc::new(AtomicBool::new(true)));
-        let (cuts, is_open) = (Arc::clone(&cut), Arc::clone(&open));
+        let silent = Arc::new(watch::Sender::new(false));
+        let (cuts, silence, is_open) = (Arc::clone(&cut), Arc::clone(&silent), Arc::clone(&open));
         let task = TaskTracker::new().spawn(async move {
             let mut connections = JoinSet::new();
             while let Ok((client, _)) = listener.accept().await {
                 if is_open.load(Ordering::Relaxed) {
-                    connections.spawn(forward(client, target, tls.clone(), cuts.subscribe()));
+                    let switches = (cuts.subscribe(), silence.subscribe());
+                    connections.spawn(forward(client, target, tls.clone(), switches));
                 }
             }
         });
-        Self { port, cut, open, _task: Aborted(task) }
+        Self { port, cut, silent, open, _task: Aborted(task) }
     }
 
     /// Closes every connection, without a word of AMQP.
     pub(crate) fn cut(&self) {
         self.cut.send_modify(|cuts| *cuts += 1);
+    }
+
+    /// Lets nothing through any more, and tells neither side: what a broken route looks like.
+    pub(crate) fn set_silent(&self, silent: bool) {
+        self.silent.send_replace(silent);
     }
 
     /// Whether new connections are let through, or closed at once.
@@ -196,20 +204,25 @@ async fn forward(
     mut client: TcpStream,
     target: SocketAddr,
     tls: Option<TlsAcceptor>,
-    mut cut: watch::Receiver<u64>,
+    (mut cut, mut silent): (watch::Receiver<u64>, watch::Receiver<bool>),
 ) {
     cut.mark_unchanged();
-    let traffic = async {
-        let mut server = TcpStream::connect(target).await?;
-        match tls {
-            None => copy_bidirectional(&mut client, &mut server).await,
-            Some(tls) => copy_bidirectional(&mut tls.accept(client).await?, &mut server).await,
+    let Ok(mut server) = TcpStream::connect(target).await else { return };
+    {
+        let traffic = async {
+            match tls {
+                None => copy_bidirectional(&mut client, &mut server).await,
+                Some(tls) => copy_bidirectional(&mut tls.accept(&mut client).await?, &mut server).await,
+            }
+        };
+        tokio::select! {
+            _ = cut.changed() => return,
+            _ = traffic => return,
+            _ = silent.wait_for(|silent| *silent) => {}
         }
-    };
-    tokio::select! {
-        _ = cut.changed() => {}
-        _ = traffic => {}
     }
+    // Both sockets stay open.
+    cut.changed().await.ok();
 }
 
 /// What a handler has seen.

@@ -18,7 +18,7 @@ pub(crate) struct Peer {
     channel: Channel,
     exchange: String,
     topic: String,
-    queue: String,
+    pub(crate) queue: String,
     replies: Arc<Mutex<Vec<Vec<u8>>>>,
     _tasks: JoinSet<()>,
 }
@@ -77,6 +77,18 @@ impl Peer {
         let options = BasicPublishOptions::default();
         let sent = self.channel.basic_publish(exchange.into(), key.into(), options, body, properties).await;
         sent.expect("it is sent").await.expect("the broker has it");
+    }
+
+    /// The queue that its replies come to.
+    pub(crate) fn queue(&self) -> &str {
+        &self.queue
+    }
+
+    /// How many messages wait for the workers.
+    pub(crate) async fn waiting(&self) -> u32 {
+        let options = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
+        let queue = self.channel.queue_declare(self.topic.as_str().into(), options, FieldTable::default());
+        queue.await.expect("the queue is there").message_count()
     }
 
     /// What has come so far.

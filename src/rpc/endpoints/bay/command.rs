@@ -37,8 +37,9 @@ impl Command {
         let owned = |text: Option<&str>| text.map(str::to_owned);
         let object_version = object.map(|object| object.version().to_string());
         let notify_queue = arguments::text(args, "notify_queue")?.map(str::to_owned);
-        if let Some(queue) =
-            notify_queue.as_deref().filter(|queue| !call.settings.notify_queues.is_match(queue))
+        if let Some(queue) = notify_queue
+            .as_deref()
+            .filter(|queue| queue.len() > 255 || !call.settings.notify_queues.is_match(queue))
         {
             return Err(Fault::InvalidParameterValue(format!(
                 "notify_queue `{queue}` does not match the configured pattern `{}`.",
@@ -80,7 +81,7 @@ impl Command {
         Ok(Operation {
             uuid: Uuid::new_v4(),
             kind: self.kind,
-            bay: bay.uuid,
+            subject: bay.uuid,
             request_id: self.request_id.clone(),
             step: steps::first(self.kind).to_owned(),
             attempts: 0,
@@ -144,7 +145,7 @@ impl Command {
         bay: &Bay,
     ) -> Result<Written, CallError> {
         self.await_answer(tx, operation.uuid).await?;
-        let event = Event { kind: self.kind, outcome: Outcome::Pending, bay, initiator: &self.initiator };
+        let event = Event { kind: self.kind, outcome: Outcome::Pending, of: bay, initiator: &self.initiator };
         for message in self.shop.notifier.messages(&event, None) {
             tx.enqueue(&message, Some(&self.shop.owner)).await?;
         }

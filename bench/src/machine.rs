@@ -1,0 +1,60 @@
+//! Where and with what a run was made: numbers without that mean nothing.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::Context as _;
+use time::OffsetDateTime;
+use time::macros::format_description;
+
+/// What the numbers depend on.
+#[derive(Debug)]
+pub(crate) struct Machine {
+    pub(crate) date: String,
+    pub(crate) commit: String,
+    pub(crate) processor: String,
+    pub(crate) memory_gib: u64,
+    pub(crate) kernel: String,
+    /// How many processes wanted to run when the run began, on average over a minute.
+    pub(crate) load: String,
+    pub(crate) python: String,
+}
+
+impl Machine {
+    pub(crate) fn look(python: &Path) -> anyhow::Result<Self> {
+        let format = format_description!("[year]-[month]-[day] [hour]:[minute] UTC");
+        let cpuinfo = fs::read_to_string("/proc/cpuinfo")?;
+        let names: Vec<&str> =
+            cpuinfo.lines().filter(|line| line.starts_with("model name")).filter_map(value).collect();
+        let meminfo = fs::read_to_string("/proc/meminfo")?;
+        let memory = meminfo.lines().next().and_then(value).context("/proc/meminfo")?;
+        let memory: u64 = memory.trim_end_matches(" kB").parse()?;
+        let load = fs::read_to_string("/proc/loadavg")?;
+        let said = |program: &Path, args: &[&str]| -> anyhow::Result<String> {
+            let output = Command::new(program).args(args).output();
+            let output = output.with_context(|| program.display().to_string())?;
+            Ok(String::from_utf8(output.stdout)?.trim().to_owned())
+        };
+        let git = |args: &[&str]| said(Path::new("git"), args);
+        let changed =
+            !git(&["status", "--porcelain", "--untracked-files=no", "--", "src", "proto", "bench"])?
+                .is_empty();
+        let versions = "import platform; from importlib.metadata import version as v; print('Python ' + \\
+            platform.python_version() + ''.join(f', {name} {v(name)}' for name in \\
+            ('oslo.messaging', 'SQLAlchemy', 'psycopg')))";
+        Ok(Self {
+            date: OffsetDateTime::now_utc().format(&format)?,
+            commit: git(&["rev-parse", "--short", "HEAD"])? + if changed { " with changes" } else { "" },
+            processor: format!("{} x {}", names.len(), names.first().copied().unwrap_or("unknown")),
+            memory_gib: memory / 1024 / 1024,
+            kernel: fs::read_to_string("/proc/sys/kernel/osrelease")?.trim().to_owned(),
+            load: load.split(' ').next().unwrap_or_default().to_owned(),
+            python: said(python, &["-c", versions])?,
+        })
+    }
+}
+
+fn value(line: &str) -> Option<&str> {
+    line.split_once(':').map(|(_, value)| value.trim())
+}
