@@ -86,7 +86,7 @@ fn refusal(answer: Result<Value, CallError>) -> (String, String) {
     let error = answer.expect_err("it is refused");
     let class = failure_class(&error).to_owned();
     let CallError::Remote(failure) = error else { unreachable!("its class was just read") };
-    (class, failure.message.clone())
+    (class, failure.message)
 }
 
 fn refused_with(answer: Result<Value, CallError>, class: &str, text: &str) {

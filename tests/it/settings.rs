@@ -13,8 +13,8 @@ use std::collections::BTreeMap;
 
 use mesos_conductor::{
     amqp::settings::Broker,
-    app,
     config::{self, Loaded, Sources},
+    worker::broker,
 };
 
 use crate::support::document::generated;
@@ -33,7 +33,7 @@ fn load(url: &str, id: &str, options: &[&str]) -> Result<Loaded, String> {
 /// What a worker with these options makes its connections from.
 fn configured(url: &str, id: &str, options: &[&str]) -> Broker {
     let loaded = load(url, id, options).unwrap_or_else(|fault| panic!("{options:?}: {fault}"));
-    Broker { server: "node1".to_owned(), ..app::broker(&loaded.settings).expect("a broker") }
+    Broker { server: "node1".to_owned(), ..broker(&loaded.settings).expect("a broker") }
 }
 
 /// The rows of the table: what the worker does about an option, and what was seen.

@@ -203,7 +203,8 @@ impl Method for ObjectAction {
     }
 
     fn writes(&self, call: &Call<'_>) -> bool {
-        let name = call.args().get("objinst").and_then(Object::name_in).or(call.args().get("objname"));
+        let name =
+            call.args().get("objinst").and_then(Object::name_in).or_else(|| call.args().get("objname"));
         writes(name, call.args().get("objmethod"), false)
     }
 

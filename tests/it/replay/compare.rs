@@ -33,7 +33,9 @@ impl Known {
                     named.fold(text.clone(), |text, (placeholder, made)| text.replace(made, placeholder)),
                 )
             }
-            other => other.clone(),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
+                value.clone()
+            }
         }
     }
 
