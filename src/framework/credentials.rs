@@ -100,7 +100,7 @@ impl Keyring {
 
 impl Entry {
     fn credentials(self) -> Result<Credentials, &'static str> {
-        let tls = self.tls.unwrap_or(self.ca_file.is_some());
+        let tls = self.tls.unwrap_or_else(|| self.ca_file.is_some());
         if self.ca_file.is_some() && !tls {
             return Err("ca_file without tls does nothing");
         }

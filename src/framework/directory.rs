@@ -39,7 +39,13 @@ pub struct Directory {
     settings: Settings,
     observer: Arc<dyn Observer>,
     pools: Mutex<HashMap<Option<PathBuf>, reqwest::Client>>,
-    open: Mutex<HashMap<Uuid, (Endpoint, Arc<dyn Framework>)>>,
+    open: Mutex<HashMap<Uuid, Open>>,
+}
+
+/// A framework that was opened, and where.
+struct Open {
+    endpoint: Endpoint,
+    framework: Arc<dyn Framework>,
 }
 
 impl Directory {
@@ -76,17 +82,17 @@ impl Frameworks for Directory {
         let access = Access { tls: credentials.tls, port: self.settings.port };
         let endpoint =
             Endpoint::of(bay, access).map_err(|fault| Error::Config { message: fault.to_string() })?;
-        if let Some((known, framework)) = locked(&self.open).get(&bay.uuid)
-            && *known == endpoint
+        if let Some(known) = locked(&self.open).get(&bay.uuid)
+            && known.endpoint == endpoint
         {
-            return Ok(Arc::clone(framework));
+            return Ok(Arc::clone(&known.framework));
         }
         let framework = self.open(kind, endpoint.clone(), credentials)?;
         let mut open = locked(&self.open);
         if open.len() >= KEPT {
             open.clear();
         }
-        open.insert(bay.uuid, (endpoint, Arc::clone(&framework)));
+        open.insert(bay.uuid, Open { endpoint, framework: Arc::clone(&framework) });
         Ok(framework)
     }
 }

@@ -34,10 +34,10 @@ fn networks(form: &mut Map<String, Value>) {
         if let Some(mappings) = mappings.filter(|mappings| !is_empty(mappings)) {
             container.entry("portMappings").or_insert(mappings);
         }
-        mode = network.as_ref().and_then(Value::as_str).and_then(|network| match network {
-            "BRIDGE" => Some("container/bridge"),
-            "USER" => Some("container"),
-            _ => Some("host"),
+        mode = network.as_ref().and_then(Value::as_str).map(|network| match network {
+            "BRIDGE" => "container/bridge",
+            "USER" => "container",
+            _ => "host",
         });
     }
     let address = form.remove("ipAddress");
@@ -45,7 +45,7 @@ fn networks(form: &mut Map<String, Value>) {
         return;
     }
     let name = address.as_ref().and_then(|address| address.get("networkName")).cloned();
-    let mode = mode.or(address.map(|_| "container"));
+    let mode = mode.or_else(|| address.map(|_| "container"));
     match (mode, name) {
         (None | Some("host"), None) => form.remove("networks"),
         (mode, Some(name)) => {

@@ -5,7 +5,7 @@ use std::sync::Mutex;
 
 use axum::Router;
 use axum::http::StatusCode;
-use axum::response::{IntoResponse, Redirect};
+use axum::response::Redirect;
 use axum::routing::get;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -43,7 +43,7 @@ async fn server(running: &mut JoinSet<()>) -> u16 {
         .route("/hop3", get(|| async { Redirect::temporary("/app.json") }))
         .route("/circle", get(|| async { Redirect::temporary("/circle") }))
         .route("/file", get(|| async { Redirect::temporary("file:///etc/passwd") }))
-        .route("/hang", get(|| async { std::future::pending::<()>().await.into_response() }))
+        .route("/hang", get(std::future::pending::<StatusCode>))
         .route(
             "/inside",
             get(move || async move { Redirect::temporary(&format!("http://127.0.0.2:{port}/app.json")) }),

@@ -231,9 +231,9 @@ fn hint(frame: Frame) -> Option<Hint> {
         return Some(Hint::Attached);
     }
     let Ok(payload) = serde_json::from_str::<Payload>(&data) else { return Some(Hint::Unclear) };
-    let app = payload.app_id.or(payload.run_spec_id).or(payload.app_definition.map(|app| app.id));
+    let app = payload.app_id.or(payload.run_spec_id).or_else(|| payload.app_definition.map(|app| app.id));
     // Only the two that end a deployment have its id at the top.
-    let deployment = payload.id.or(payload.plan.map(|plan| plan.id));
+    let deployment = payload.id.or_else(|| payload.plan.map(|plan| plan.id));
     let ended = match name.as_str() {
         "deployment_success" => Some(Ended::Success),
         "deployment_failed" => Some(Ended::Failure { reason: payload.reason }),
