@@ -10,14 +10,14 @@ use futures_util::stream::{self, BoxStream};
 use reqwest::Method;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, LOCATION};
 use serde::Deserialize;
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 use url::Url;
 
-use super::Marathon;
 use super::client::{Client, Deadline, unanswered};
 use super::error::{Effect, refused};
 use super::profile::Feature;
 use super::sse::{Decoder, Frame};
+use super::{Limits, Marathon};
 use crate::app::AppId;
 use crate::framework::error::{Error, Result};
 use crate::framework::seen::{DeploymentId, Ended, Hint};
@@ -60,14 +60,26 @@ pub(super) async fn attach(marathon: &Marathon, within: Duration) -> Result<BoxS
         query.push(("plan-format", "light"));
     }
     let response = open(&marathon.client, &query, deadline).await?;
+    let chunks = stream::try_unfold(response, |mut response| async {
+        Ok::<_, reqwest::Error>(response.chunk().await?.map(|chunk| (chunk, response)))
+    });
+    Ok(hints(chunks.boxed(), marathon.limits))
+}
+
+/// What a stream's bytes say, until they end or nothing comes for too long.
+fn hints<C, E>(chunks: BoxStream<'static, Result<C, E>>, limits: Limits) -> BoxStream<'static, Hint>
+where
+    C: AsRef<[u8]> + 'static,
+    E: 'static,
+{
     let reading = Reading {
-        response,
-        decoder: Decoder::new(marathon.limits.event_size),
-        silence: marathon.limits.events_silence,
+        chunks,
+        decoder: Decoder::new(limits.event_size),
+        silence: limits.events_silence,
         hints: VecDeque::new(),
         ended: false,
     };
-    Ok(stream::unfold(reading, |mut reading| async { Some((reading.next().await?, reading)) }).boxed())
+    stream::unfold(reading, |mut reading| async { Some((reading.next().await?, reading)) }).boxed()
 }
 
 /// Asks the masters in turn, and the leader that one of them names.
@@ -164,17 +176,16 @@ async fn refusal(client: &Client, mut response: reqwest::Response) -> Error {
 }
 
 /// A stream that is being read.
-struct Reading {
-    response: reqwest::Response,
+struct Reading<C, E> {
+    chunks: BoxStream<'static, Result<C, E>>,
     decoder: Decoder,
     silence: Duration,
     hints: VecDeque<Hint>,
     ended: bool,
 }
 
-impl Reading {
+impl<C: AsRef<[u8]>, E> Reading<C, E> {
     async fn next(&mut self) -> Option<Hint> {
-        let mut heard = Instant::now();
         loop {
             if let Some(hint) = self.hints.pop_front() {
                 return Some(hint);
@@ -183,12 +194,11 @@ impl Reading {
                 return None;
             }
             // Any byte is a sign of life, a heartbeat too.
-            match tokio::time::timeout_at(heard + self.silence, self.response.chunk()).await {
-                Ok(Ok(Some(chunk))) => {
-                    heard = Instant::now();
-                    self.hints.extend(self.decoder.feed(&chunk).into_iter().filter_map(hint));
+            match timeout(self.silence, self.chunks.next()).await {
+                Ok(Some(Ok(chunk))) => {
+                    self.hints.extend(self.decoder.feed(chunk.as_ref()).into_iter().filter_map(hint));
                 }
-                Ok(Ok(None) | Err(_)) => self.end(Hint::Closed),
+                Ok(Some(Err(_)) | None) => self.end(Hint::Closed),
                 Err(_) => self.end(Hint::Silent),
             }
         }
@@ -283,6 +293,26 @@ mod tests {
         check("instance_changed_event", json!({"runSpecId": "/a", "id": "i"}), changed.clone());
         check("api_post_event", json!({"appDefinition": {"id": "/a"}}), changed);
         check("framework_message_event", json!({"appId": "/a"}), None);
+    }
+
+    /// What becomes of a stream that sends a heartbeat so many times, after so many seconds each.
+    async fn beats(count: usize, seconds: u64) -> Vec<Hint> {
+        let limits = Limits {
+            request_timeout: Duration::from_secs(1),
+            events_silence: Duration::from_secs(45),
+            event_size: 1000,
+        };
+        let chunks = stream::iter(0..count).then(move |_| async move {
+            tokio::time::sleep(Duration::from_secs(seconds)).await;
+            Ok::<_, ()>("\r\n")
+        });
+        hints(chunks.boxed(), limits).collect().await
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_heartbeat_is_a_sign_of_life() {
+        assert_eq!(beats(100, 44).await, [Hint::Closed]);
+        assert_eq!(beats(100, 46).await, [Hint::Silent]);
     }
 
     #[test]
