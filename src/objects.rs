@@ -70,6 +70,13 @@ pub fn bay_primitive(bay: &Bay, model: Option<&BayModel>, version: Version) -> R
     Ok(object.to_primitive())
 }
 
+/// Whether a bay at this version has its model in it.
+pub fn embeds_model(version: Version) -> bool {
+    definition(BAY).is_some_and(|bay| {
+        bay.fields.iter().any(|field| field.key == "cluster_template" && field.exists_at(version))
+    })
+}
+
 /// Bay 1.5 (Mitaka) embeds `BayModel` 1.10; nothing older embeds one.
 fn nested_model_version(_bay: Version) -> Version {
     Version::new(1, 10)
@@ -134,12 +141,16 @@ fn filled(name: &str, version: Version, value: impl Fn(&str) -> Value) -> Result
     Ok(object.to_primitive())
 }
 
+/// What no answer holds (I7).
+const WITHHELD: [&str; 2] = ["private_key", "trustee_password"];
+
 /// An object at another version: the fields that it has there, objects within it as that version's release had them.
 pub fn backport(object: &Object, version: Version) -> Result<Object, Fault> {
     let mut at = Object::new(object.name(), version)?;
     for field in object.fields().filter(|field| field.exists_at(version)) {
         let Some(value) = object.get(field.name) else { continue };
         let value = match object.object(field.name) {
+            _ if WITHHELD.contains(&field.name) => Value::Null,
             Some(nested) => {
                 backport(nested, nested.version().min(nested_model_version(version)))?.to_primitive()
             }

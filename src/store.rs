@@ -40,6 +40,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use driver::{Param, Pool, Read, Row, params};
 
 pub use bays::BayFilter;
+pub(crate) use callers::AT_ONCE;
 pub use callers::Caller;
 pub use driver::Transaction;
 pub use error::Error;
@@ -52,7 +53,7 @@ pub use models::Visibility;
 pub use operations::{Ending, Outcome, Wake};
 pub use outbox::OutboxRow;
 pub use page::{Key, Page, Scope};
-pub use services::Service;
+pub use services::{MOST_REPORTS, Service};
 pub use sql::Backend;
 pub use url::Error as UrlError;
 pub use vault::{Error as VaultError, Vault};

@@ -142,7 +142,7 @@ impl Worker {
             pulse: self.pulse.clone(),
         };
         tasks.spawn(housekeeping.run(settings.conductor.retention, stop.rest.clone()));
-        tasks.spawn(Heartbeats { shop: Arc::clone(&self.shop) }.run(stop.rest.clone()));
+        tasks.spawn(Heartbeats::new(Arc::clone(&self.shop)).run(stop.rest.clone()));
         tasks.spawn(health::count_broker(self.server.health(), self.server.stats(), stop.rest.clone()));
         let reports = report::Reports {
             store: self.shop.store.clone(),

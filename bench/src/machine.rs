@@ -48,7 +48,13 @@ impl Machine {
             commit: git(&["rev-parse", "--short", "HEAD"])? + if changed { " with changes" } else { "" },
             processor: format!("{} x {}", names.len(), names.first().copied().unwrap_or("unknown")),
             memory_gib: memory / 1024 / 1024,
-            kernel: fs::read_to_string("/proc/sys/kernel/osrelease")?.trim().to_owned(),
+            // What follows the version is a name that the machine's owner gave.
+            kernel: fs::read_to_string("/proc/sys/kernel/osrelease")?
+                .split(['-', '+'])
+                .next()
+                .unwrap_or_default()
+                .trim()
+                .to_owned(),
             load: load.split(' ').next().unwrap_or_default().to_owned(),
             python: said(python, &["-c", versions])?,
         })

@@ -115,6 +115,9 @@ impl Report {
         for in_flight in [64, 512] {
             let goal = format!("CPU of a bay read / (bare server's ping + driver), {in_flight} in flight");
             line(&goal, READ, self.seen.read_ratio(in_flight)?)?;
+            let goal =
+                format!("CPU of a bay read less the driver's / bare server's ping, {in_flight} in flight");
+            line(&goal, READ, self.seen.rest_ratio(in_flight)?)?;
         }
         let ratio = |ours: Figure, bare: Figure| Figure {
             median: ours.median / bare.median,
@@ -157,13 +160,21 @@ impl Seen {
     }
 
     fn read_ratio(&self, in_flight: usize) -> anyhow::Result<Figure> {
-        let ours = self.of((Method::Read, in_flight, Subject::Server(Kind::Conductor)))?;
-        let bare = self.of((Method::Ping, in_flight, Subject::Server(Kind::Bare)))?;
-        let driver = self.of((Method::Read, in_flight, Subject::Driver))?;
-        let least =
-            bare.iter().zip(driver).map(|(bare, driver)| bare.cpu_per_thousand + driver.cpu_per_thousand);
-        Figure::of(ours.iter().zip(least).map(|(ours, least)| ours.cpu_per_thousand / least))
-            .context("no round")
+        self.read_figure(in_flight, |ours, bare, driver| ours / (bare + driver))
+    }
+
+    /// The stricter reading: what a read costs beside the driver, compared with a bare ping.
+    fn rest_ratio(&self, in_flight: usize) -> anyhow::Result<Figure> {
+        self.read_figure(in_flight, |ours, bare, driver| (ours - driver) / bare)
+    }
+
+    fn read_figure(&self, in_flight: usize, figure: impl Fn(f64, f64, f64) -> f64) -> anyhow::Result<Figure> {
+        let cpu = |cell| self.of(cell).map(|samples| samples.iter().map(|sample| sample.cpu_per_thousand));
+        let ours = cpu((Method::Read, in_flight, Subject::Server(Kind::Conductor)))?;
+        let bare = cpu((Method::Ping, in_flight, Subject::Server(Kind::Bare)))?;
+        let driver = cpu((Method::Read, in_flight, Subject::Driver))?;
+        let rounds = ours.zip(bare).zip(driver);
+        Figure::of(rounds.map(|((ours, bare), driver)| figure(ours, bare, driver))).context("no round")
     }
 }
 

@@ -111,6 +111,9 @@ pub struct Object {
     changes: BTreeSet<String>,
 }
 
+/// What says which object it is.
+const IDENTITY: [&str; 2] = ["id", "uuid"];
+
 impl Object {
     /// An object with no field set.
     ///
@@ -173,7 +176,10 @@ impl Object {
             };
             let value = value::coerce(definition.name, field, value, depth)?;
             object.data.insert(field.name, value);
-            object.changes.insert(name.clone());
+            // Which object it is, is no change of it.
+            if !IDENTITY.contains(&field.name) {
+                object.changes.insert(name.clone());
+            }
         }
         if unknown.is_empty() {
             return Ok(object);

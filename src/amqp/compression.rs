@@ -10,13 +10,14 @@ use std::{
 };
 
 use brotli_decompressor::Decompressor;
-use bzip2::{read::MultiBzDecoder, write::BzEncoder};
+use bzip2::{read::BzDecoder, write::BzEncoder};
 use flate2::{
-    read::{MultiGzDecoder, ZlibDecoder},
+    read::{GzDecoder, ZlibDecoder},
     write::ZlibEncoder,
 };
 use lapin::{BasicProperties, types::AMQPValue};
 use ruzstd::decoding::StreamingDecoder;
+use tokio::sync::Semaphore;
 use xz4rust::{XzDecoder, XzReader};
 
 use super::settings::Compression;
@@ -63,6 +64,9 @@ pub(crate) enum Format {
     Brotli,
 }
 
+/// How many bodies are decompressed at once: each may need a window as large as the largest message.
+static DECODERS: Semaphore = Semaphore::const_new(4);
+
 impl Format {
     /// By kombu's content types and their aliases.
     fn named(name: &str) -> Option<Self> {
@@ -84,9 +88,10 @@ impl Format {
         let body = Cursor::new(body);
         Ok(match self {
             // Who has read the content type and not kombu sends gzip.
-            Self::Zlib if gzip => Box::new(MultiGzDecoder::new(body)),
+            Self::Zlib if gzip => Box::new(GzDecoder::new(body)),
             Self::Zlib => Box::new(ZlibDecoder::new(body)),
-            Self::Bzip2 => Box::new(MultiBzDecoder::new(body)),
+            // One stream only: another, of fourteen bytes, would cost megabytes before anything comes of it.
+            Self::Bzip2 => Box::new(BzDecoder::new(body)),
             Self::Xz => {
                 let decoder = XzDecoder::in_heap_with_alloc_dict_size(0, window);
                 Box::new(XzReader::new_with_buffer_size_and_decoder(body, READ_BUFFER, decoder))
@@ -130,6 +135,7 @@ pub(crate) async fn expand(
 ) -> Result<Vec<u8>, ExpandError> {
     let Some(name) = compression else { return Ok(body) };
     let format = Format::named(name).ok_or_else(|| ExpandError::Unknown(name.chars().take(64).collect()))?;
+    let _turn = DECODERS.acquire().await.expect("it is never closed");
     // Not on the threads that serve everybody: a small body may be a second's work. A decoder that panics fails its
     // own message.
     let expanded = tokio::task::spawn_blocking(move || format.expand(body, limit)).await;
@@ -208,6 +214,14 @@ mod tests {
         }
         assert_eq!(expanded("application/x-gzip", bytes(GZIP)).await.unwrap(), br#"{"method": "ping"}"#);
         assert_eq!(expand(b"as it is".to_vec(), None, LIMIT).await.unwrap(), b"as it is");
+    }
+
+    #[tokio::test]
+    async fn one_stream_is_read_however_many_there_are() {
+        let body = bytes(BZ2).repeat(10_000);
+        assert_eq!(expanded("application/x-bz2", body).await.unwrap(), br#"{"method": "ping"}"#);
+        let body = bytes(GZIP).repeat(10_000);
+        assert_eq!(expanded("application/x-gzip", body).await.unwrap(), br#"{"method": "ping"}"#);
     }
 
     #[tokio::test]

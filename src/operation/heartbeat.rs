@@ -3,8 +3,9 @@
 //! They belong to the pool, not to the worker that runs the operation: a caller hears of an operation that waits for
 //! another one, for its stack, or for a worker to take it over, as long as any worker and the database are there.
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
 
 use futures_util::{StreamExt, stream};
 use mesos_conductor_proto::message::ReplyAddress;
@@ -23,10 +24,16 @@ const IN_FLIGHT: usize = 16;
 
 /// The pool member that sends heartbeats.
 pub(crate) struct Heartbeats {
-    pub(crate) shop: Arc<Workshop>,
+    shop: Arc<Workshop>,
+    /// Callers whose reply queue is missing, and since when: a client makes its queue anew after a broker's restart.
+    missing: Mutex<HashMap<i64, Instant>>,
 }
 
 impl Heartbeats {
+    pub(crate) fn new(shop: Arc<Workshop>) -> Self {
+        Self { shop, missing: Mutex::default() }
+    }
+
     pub(crate) async fn run(self, stop: CancellationToken) {
         let mut tick = tokio::time::interval(LOOK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -38,10 +45,19 @@ impl Heartbeats {
     }
 
     async fn send_due(&self) -> Result<(), store::Error> {
-        let due = self.shop.store.claim_heartbeats().await?;
-        stream::iter(due)
-            .for_each_concurrent(IN_FLIGHT, |(caller, address)| self.beat(caller, address))
-            .await;
+        loop {
+            let due = self.shop.store.claim_heartbeats().await?;
+            let claimed = due.len();
+            stream::iter(due)
+                .for_each_concurrent(IN_FLIGHT, |(caller, address)| self.beat(caller, address))
+                .await;
+            if claimed < store::AT_ONCE {
+                break;
+            }
+        }
+        // Who was answered meanwhile is not asked about again.
+        let forgotten = self.shop.missing_queue_timeout * 2;
+        self.missing().retain(|_, since| since.elapsed() < forgotten);
         Ok(())
     }
 
@@ -55,13 +71,23 @@ impl Heartbeats {
             ..Message::default()
         };
         match self.shop.publisher.publish(&message).await {
-            Ok(()) => metrics::heartbeat_sent(),
+            Ok(()) => {
+                self.missing().remove(&caller);
+                metrics::heartbeat_sent();
+            }
             Err(PublishError::Unroutable { .. }) => {
-                tracing::info!(queue = message.routing_key, "no more heartbeats: the caller is gone");
-                self.shop.store.stop_heartbeats(caller).await.ok();
+                let since = *self.missing().entry(caller).or_insert_with(Instant::now);
+                if since.elapsed() >= self.shop.missing_queue_timeout {
+                    tracing::info!(queue = message.routing_key, "no more heartbeats: the caller is gone");
+                    self.shop.store.stop_heartbeats(caller).await.ok();
+                }
             }
             // The next one may get through.
             Err(error) => tracing::info!(%error, queue = message.routing_key, "a heartbeat was not sent"),
         }
+    }
+
+    fn missing(&self) -> MutexGuard<'_, HashMap<i64, Instant>> {
+        self.missing.lock().expect("no panic while the lock is held")
     }
 }

@@ -11,7 +11,7 @@ use super::messages::message_key;
 use super::{Store, millis};
 
 /// How many heartbeats a worker takes on at once.
-const AT_ONCE: u32 = 100;
+pub(crate) const AT_ONCE: usize = 100;
 
 /// Somebody who waits for an operation's answer.
 #[derive(Debug, Clone, PartialEq)]
@@ -60,7 +60,16 @@ impl Store {
         );
         let mut claimed = Vec::new();
         for row in db.rows(&sql, params![]).await? {
-            let caller = read(&row)?;
+            let caller = match read(&row) {
+                Ok(caller) => caller,
+                // Written by a newer worker, perhaps. The others must not wait behind it.
+                Err(error) => {
+                    let id = row.int("id")?;
+                    tracing::error!(%error, caller = id, "a caller cannot be read; it gets no heartbeats");
+                    self.stop_heartbeats(id).await?;
+                    continue;
+                }
+            };
             let address = caller.reply_to.address;
             let next = address.heartbeat.map(millis);
             let sql = "UPDATE caller SET beat_at = {now_ms} + ? WHERE id = ? AND beat_at = ?";

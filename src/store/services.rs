@@ -43,6 +43,9 @@ const SORT_KEYS: SortKeys = &[
     ("updated_at", "t.updated_at"),
 ];
 
+/// The count begins again after this many reports: a client may set it, and the column ends at 2^31.
+pub const MOST_REPORTS: i64 = 1 << 30;
+
 impl Store {
     pub async fn service(&self, id: i64) -> Result<Option<Service>, Error> {
         find(&mut &*self, id).await
@@ -66,16 +69,16 @@ impl Store {
     }
 
     async fn report(&self, host: &str, binary: &str) -> Result<(), Error> {
-        let again = "UPDATE magnum_service SET report_count = report_count + 1, last_seen_up = {now}, \
+        let again = "UPDATE magnum_service SET report_count = CASE WHEN report_count < ? THEN report_count + 1 ELSE 1 END, last_seen_up = {now}, \
              updated_at = {now} WHERE host = ? AND {binary} = ?";
         let first = "INSERT INTO magnum_service (host, {binary}, disabled, forced_down, report_count, \
              last_seen_up, created_at) VALUES (?, ?, FALSE, FALSE, 1, {now}, {now}) {or_nothing}";
         let mut tx = self.begin().await?;
-        if tx.execute(again, params![host, binary]).await? == 0
+        if tx.execute(again, params![MOST_REPORTS, host, binary]).await? == 0
             && !tx.insert_new(first, params![host, binary]).await?
         {
             // Another process of this host came first.
-            tx.execute(again, params![host, binary]).await?;
+            tx.execute(again, params![MOST_REPORTS, host, binary]).await?;
         }
         tx.commit().await
     }

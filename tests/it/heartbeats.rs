@@ -10,11 +10,11 @@ use crate::support::worker::Worker;
 use crate::support::{Caller, PATIENCE, World, data, eventually, map};
 
 /// A client gives up when it hears nothing for so long; a heartbeat is due in half of it.
-const MONITOR: Duration = Duration::from_secs(2);
+const MONITOR: Duration = Duration::from_secs(4);
 /// More than the client would wait in silence.
-const HEARD: u64 = 4;
+const HEARD: u64 = 3;
 /// Longer than it takes to hear so many.
-const LONG: Action = Action::Latency(7000);
+const LONG: Action = Action::Latency(9000);
 
 /// Calls and waits for the end of the operation, as long as there are heartbeats.
 async fn wait(caller: &Caller<'_>, method: &str, mut args: Value) -> Value {
@@ -111,7 +111,8 @@ async fn a_call_that_no_worker_is_free_for_is_kept_alive() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_caller_that_is_gone_gets_no_more_heartbeats() {
     let world = World::new().await;
-    let worker = world.worker().await;
+    let more = "[oslo_messaging_rabbit]\nkombu_missing_consumer_retry_timeout = 1";
+    let worker = Worker::start(&world, more, None).await;
     let caller = Caller::new(&world).await;
     let model = caller.create_model().await;
     heat(&world, "GET", "/stacks/", Action::status(503));

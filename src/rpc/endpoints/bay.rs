@@ -107,8 +107,6 @@ fn storable(name: &str, number: Option<i64>) -> Result<(), Fault> {
 fn new_bay(call: &Call<'_>, object: &Object) -> Result<Bay, CallError> {
     let context = &call.request.context;
     let asked = object.text("uuid").and_then(|text| Uuid::parse_str(text).ok());
-    let owner =
-        |of_context: Option<&str>, of_object: Option<&str>| of_context.or(of_object).map(str::to_owned);
     let timeout = match arguments::integer(call.args(), "bay_create_timeout")? {
         Some(minutes) => Some(minutes),
         None => object.integer("bay_create_timeout"),
@@ -134,8 +132,8 @@ fn new_bay(call: &Call<'_>, object: &Object) -> Result<Bay, CallError> {
     Ok(Bay {
         uuid: asked.unwrap_or_else(Uuid::new_v4),
         name: object.text("name").map(str::to_owned),
-        project_id: owner(context.project_id(), object.text("project_id")),
-        user_id: owner(context.user_id(), object.text("user_id")),
+        project_id: context.project_id().map(str::to_owned),
+        user_id: context.user_id().map(str::to_owned),
         status: Some(Status::CreateInProgress),
         create_timeout: timeout,
         node_count: Some(object.integer("node_count").unwrap_or(1)),

@@ -29,6 +29,8 @@ impl Library {
         let mut command = Command::new(interpreter());
         command.arg(script).stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
         command.stderr(std::fs::File::create(&log).expect("the log is opened"));
+        // The queue manager asks for the leader of its process group, which may have ended before a test run does.
+        command.process_group(0);
         let mut child = command.spawn().expect("Python starts");
         let input = child.stdin.take().expect("it is piped");
         let output = BufReader::new(child.stdout.take().expect("it is piped")).lines();

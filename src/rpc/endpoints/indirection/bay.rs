@@ -49,7 +49,7 @@ impl Entity for Bay {
 
     /// With the model that it was made from, whoever owns that.
     async fn primitive(&self, store: &Store, version: Version) -> Result<Value, CallError> {
-        let model = match model_uuid(self) {
+        let model = match model_uuid(self).filter(|_| objects::embeds_model(version)) {
             Some(uuid) => store.model(&Scope::All, Visibility::OwnOnly, Key::Uuid(uuid)).await?,
             None => None,
         };
@@ -162,6 +162,11 @@ impl Editable for Bay {
         idle(tx, &self).await?;
         change(&mut self, object, changes.iter())?;
         if changes.contains("name") {
+            // A stack whose creation answer was lost is found again by this name only.
+            if self.stack_id.is_none() {
+                let text = "The name of a bay without a known stack cannot be changed.";
+                return Err(Fault::InvalidParameterValue(text.to_owned()).into());
+            }
             tx.rename_bay(self.uuid, self.name.as_deref()).await?;
         }
         tx.update_bay(&self).await?;

@@ -74,12 +74,8 @@ impl Editable for BayModel {
     async fn draft(call: &Call<'_>, object: &Object) -> Result<Self, CallError> {
         let context = &call.request.context;
         let mut model = objects::model_from_object(object);
-        if let Some(project) = context.project_id() {
-            model.project_id = Some(project.to_owned());
-        }
-        if let Some(user) = context.user_id() {
-            model.user_id = Some(user.to_owned());
-        }
+        model.project_id = context.project_id().map(str::to_owned);
+        model.user_id = context.user_id().map(str::to_owned);
         if model.uuid.is_nil() {
             model.uuid = Uuid::new_v4();
         }

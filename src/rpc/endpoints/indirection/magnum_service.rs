@@ -14,7 +14,7 @@ use crate::error::Fault;
 use crate::objects;
 use crate::rpc::arguments::{self, required};
 use crate::rpc::method::{Action, Call, CallError, Write, Written};
-use crate::store::{self, Key, Page, Scope, Service, Store, Transaction};
+use crate::store::{self, Key, MOST_REPORTS, Page, Scope, Service, Store, Transaction};
 
 pub(super) static CLASS: Class = Class {
     name: objects::MAGNUM_SERVICE,
@@ -84,7 +84,9 @@ impl Listed for Service {
 #[async_trait]
 impl Editable for Service {
     async fn draft(_call: &Call<'_>, object: &Object) -> Result<Self, CallError> {
-        Ok(objects::service_from_object(object))
+        let service = objects::service_from_object(object);
+        countable(service.report_count)?;
+        Ok(service)
     }
 
     async fn insert(&self, tx: &mut Transaction, version: Version) -> Result<Value, CallError> {
@@ -119,6 +121,7 @@ impl Editable for Service {
             changes.iter().map(String::as_str).filter(|field| FIXED.contains(field)).collect();
         only_changeable::<Self>(&refused)?;
         let wanted = Self { id: self.id, ..objects::service_from_object(object) };
+        countable(wanted.report_count)?;
         tx.update_service(&wanted, changes).await?;
         if changes.contains("report_count") && wanted.report_count > self.report_count {
             tx.report_service(self.id, wanted.report_count).await?;
@@ -130,6 +133,14 @@ impl Editable for Service {
         tx.delete_service(self.id).await?;
         Ok(())
     }
+}
+
+/// A count that leaves room for the reports to come.
+fn countable(report_count: i64) -> Result<(), Fault> {
+    if (0..=MOST_REPORTS).contains(&report_count) {
+        return Ok(());
+    }
+    Err(Fault::InvalidParameterValue(format!("report_count must be from 0 to {MOST_REPORTS}.")))
 }
 
 fn report_state_up<'a>(deed: &'a Deed<'a>) -> Answer<'a> {
@@ -144,7 +155,7 @@ struct Report {
 impl Write for Report {
     async fn apply(&self, tx: &mut Transaction) -> Result<Written, CallError> {
         let service: Service = verbs::locate(tx, &Scope::All, &self.object).await?;
-        let report_count = service.report_count + 1;
+        let report_count = if service.report_count < MOST_REPORTS { service.report_count + 1 } else { 1 };
         tx.report_service(service.id, report_count).await?;
         Ok(Written::Answer(json!([{ "report_count": report_count, "obj_what_changed": [] }, null])))
     }

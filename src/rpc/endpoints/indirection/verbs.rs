@@ -331,10 +331,14 @@ fn page<E: Entity>(asked: &Map) -> Result<Page, CallError> {
                 let text = "The marker is an object of another class.".to_owned();
                 return Err(Fault::InvalidParameterValue(text).into());
             }
-            E::identity(&marker).0
+            let nothing =
+                || Fault::InvalidParameterValue("The marker does not say which object it is.".to_owned());
+            Some(E::identity(&marker).0.ok_or_else(nothing)?)
         }
     };
-    let limit = arguments::integer(asked, "limit")?.and_then(|limit| u32::try_from(limit).ok());
+    let limit = arguments::integer(asked, "limit")?.map(u32::try_from).transpose();
+    let limit =
+        limit.map_err(|_| Fault::InvalidParameterValue("The limit must be a number from 0.".to_owned()))?;
     let sort_key = arguments::text(asked, "sort_key")?.map(str::to_owned);
     let descending = arguments::text(asked, "sort_dir")?.is_some_and(|dir| dir.eq_ignore_ascii_case("desc"));
     Ok(Page { limit, marker, sort_key, descending })
