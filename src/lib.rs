@@ -15,6 +15,8 @@
 //! | [`operation`] | durable operations: records, leases, the runner, the steps, the outbox |
 //! | [`store`] | everything that outlives a process, in SQLite, PostgreSQL or MySQL |
 //! | [`openstack`] | Keystone and Heat, behind the port [`openstack::Cloud`] |
+//! | [`framework`] | what runs apps on a bay, behind the port [`framework::Framework`]: Marathon |
+//! | [`app`] | what an app and its manifest are, and when two definitions are the same; no I/O |
 //! | [`bay`] | what a bay and a bay model are, and what a stack is asked for; no I/O but reading templates |
 //! | [`objects`] | bays and bay models as versioned objects |
 //! | [`notify`] | notifications of what became of a bay |
@@ -43,11 +45,13 @@
 //! A change to the code keeps all of them, or says in `docs/ARCHITECTURE.md` what became of the one that it bends.
 
 pub mod amqp;
+pub mod app;
 pub mod bay;
 pub mod cli;
 pub mod client;
 pub mod config;
 pub mod error;
+pub mod framework;
 pub mod notify;
 pub mod objects;
 pub mod openstack;

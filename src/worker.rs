@@ -2,6 +2,7 @@
 
 mod broker;
 mod cloud;
+mod framework;
 mod health;
 mod report;
 mod store;
@@ -17,6 +18,7 @@ use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 pub use broker::broker;
+pub use framework::{fetcher, frameworks};
 pub use store::open as open_store;
 
 use crate::amqp::{Publisher, Server};

@@ -11,6 +11,8 @@ const SECONDS: &[BorrowedFormatItem<'_>] =
     format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]Z");
 const MICROS: &[BorrowedFormatItem<'_>] =
     format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:6]Z");
+const MILLIS: &[BorrowedFormatItem<'_>] =
+    format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
 
 #[derive(Debug)]
 pub(crate) struct Clock {
@@ -41,6 +43,11 @@ pub(crate) fn heat_time(at: OffsetDateTime) -> String {
 /// Keystone writes times to the microsecond.
 pub(crate) fn keystone_time(at: OffsetDateTime) -> String {
     at.format(MICROS).expect("a fixed description formats every date")
+}
+
+/// Marathon writes times to the millisecond.
+pub(crate) fn marathon_time(at: OffsetDateTime) -> String {
+    at.format(MILLIS).expect("a fixed description formats every date")
 }
 
 /// Reads the times Keystone accepts for a trust's expiry.

@@ -3,6 +3,8 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use crate::marathon::MarathonConfig;
+
 /// The settings of one sandbox. The defaults suit tests: any free port, stacks that take a few hundred
 /// milliseconds.
 #[derive(Debug, Clone)]
@@ -20,6 +22,13 @@ pub struct Config {
     /// How long a deleted stack can still be shown by its id, as Heat does until it purges; zero hides it
     /// at once.
     pub deleted_visible: Duration,
+    /// The Marathon that each bay's stack has once it is built, at addresses of its own (127.x.y.z) that then are
+    /// the stack's outputs. Without it, or where these cannot be bound, the addresses of stacks lead nowhere.
+    pub bays: Option<MarathonConfig>,
+    /// Where the Marathon of a bay listens.
+    pub marathon_port: u16,
+    /// Where the Mesos masters of a bay listen.
+    pub mesos_port: u16,
 }
 
 impl Default for Config {
@@ -31,6 +40,9 @@ impl Default for Config {
             update_time: Duration::from_millis(200),
             delete_time: Duration::from_millis(200),
             deleted_visible: Duration::from_secs(3600),
+            bays: Some(MarathonConfig::default()),
+            marathon_port: 8080,
+            mesos_port: 5050,
         }
     }
 }
@@ -44,6 +56,7 @@ impl Config {
             create_time: Duration::from_secs(300) / speed,
             update_time: Duration::from_secs(120) / speed,
             delete_time: Duration::from_secs(60) / speed,
+            bays: Some(MarathonConfig { speed, ..MarathonConfig::default() }),
             ..Self::default()
         }
     }

@@ -1,5 +1,7 @@
 //! The sandbox's own API, for other processes and for curl: see what happened, and make things go wrong.
 
+mod marathons;
+
 use std::time::Duration;
 
 use axum::extract::{Path, Query, State};
@@ -25,6 +27,7 @@ pub(crate) fn router() -> Router<Shared> {
         .route("/stacks/{name}/finish", post(finish_stack))
         .route("/tokens", delete(revoke_tokens))
         .route("/advance", post(advance))
+        .nest("/marathons", marathons::router())
 }
 
 #[derive(Deserialize)]

@@ -40,6 +40,14 @@ impl Action {
         Self::Status { code, body: String::new(), headers: BTreeMap::new() }
     }
 
+    /// An error page, as a web server or a proxy in front of the service writes it.
+    #[must_use]
+    pub fn html(code: u16) -> Self {
+        let body = format!("<html><body><h2>HTTP ERROR {code}</h2></body></html>");
+        let headers = BTreeMap::from([("content-type".to_owned(), "text/html;charset=utf-8".to_owned())]);
+        Self::Status { code, body, headers }
+    }
+
     /// An error answer that asks the client to come back later.
     #[must_use]
     pub fn retry_after(code: u16, wait: Duration) -> Self {
@@ -67,6 +75,9 @@ pub struct Rule {
     /// Any service when absent.
     #[serde(default)]
     pub service: Option<Service>,
+    /// Part of the address that is asked (`ip:port`), such as that of one bay's Marathon; any when absent.
+    #[serde(default)]
+    pub host: Option<String>,
     /// Any method when absent.
     #[serde(default)]
     pub method: Option<String>,
@@ -87,7 +98,7 @@ impl Rule {
     #[must_use]
     pub fn new(service: Service, method: &str, path: &str, action: Action) -> Self {
         let (method, path) = (Some(method.to_owned()), path.to_owned());
-        Self { service: Some(service), method, path, skip: 0, times: None, action }
+        Self { service: Some(service), host: None, method, path, skip: 0, times: None, action }
     }
 
     /// Only the `n`th fitting request, counted from one.
@@ -108,8 +119,15 @@ impl Rule {
         self.times(1)
     }
 
-    fn fits(&self, service: Service, method: &str, path: &str) -> bool {
+    /// Only requests to an address with that text in it.
+    #[must_use]
+    pub fn at(self, host: &str) -> Self {
+        Self { host: Some(host.to_owned()), ..self }
+    }
+
+    fn fits(&self, service: Service, host: &str, method: &str, path: &str) -> bool {
         self.service.is_none_or(|wanted| wanted == service)
+            && self.host.as_deref().is_none_or(|wanted| host.contains(wanted))
             && self.method.as_deref().is_none_or(|wanted| wanted.eq_ignore_ascii_case(method))
             && path_fits(&self.path, path)
     }
@@ -156,10 +174,10 @@ impl Rules {
     }
 
     /// The first rule that applies. Rules still skipping count the request and let the next rule have it.
-    pub(crate) fn apply(&mut self, service: Service, method: &str, path: &str) -> Option<Action> {
+    pub(crate) fn apply(&mut self, service: Service, host: &str, method: &str, path: &str) -> Option<Action> {
         for armed in &mut self.armed {
             let spent = armed.rule.times.is_some_and(|times| armed.hits >= times);
-            if spent || !armed.rule.fits(service, method, path) {
+            if spent || !armed.rule.fits(service, host, method, path) {
                 continue;
             }
             armed.seen += 1;
@@ -177,7 +195,7 @@ mod tests {
     use super::*;
 
     fn hits(rules: &mut Rules, count: usize) -> Vec<bool> {
-        (0..count).map(|_| rules.apply(Service::Heat, "POST", "/v1/p/stacks").is_some()).collect()
+        (0..count).map(|_| rules.apply(Service::Heat, "h:1", "POST", "/v1/p/stacks").is_some()).collect()
     }
 
     #[test]
@@ -192,7 +210,7 @@ mod tests {
         let mut rules = Rules::default();
         rules.add(Rule::new(Service::Heat, "POST", "", Action::ResetBefore).once());
         rules.add(Rule::new(Service::Heat, "POST", "", Action::ResetAfter).once());
-        let mut next = || rules.apply(Service::Heat, "POST", "/x");
+        let mut next = || rules.apply(Service::Heat, "h:1", "POST", "/x");
         assert_eq!(next(), Some(Action::ResetBefore));
         assert_eq!(next(), Some(Action::ResetAfter));
         assert_eq!(next(), None);
@@ -202,8 +220,8 @@ mod tests {
     fn another_service_or_method_is_left_alone() {
         let mut rules = Rules::default();
         rules.add(Rule::new(Service::Heat, "POST", "", Action::Hang));
-        assert_eq!(rules.apply(Service::Keystone, "POST", "/x"), None);
-        assert_eq!(rules.apply(Service::Heat, "GET", "/x"), None);
+        assert_eq!(rules.apply(Service::Keystone, "h:1", "POST", "/x"), None);
+        assert_eq!(rules.apply(Service::Heat, "h:1", "GET", "/x"), None);
     }
 
     #[test]

@@ -49,13 +49,21 @@ pub(crate) struct Heat {
     stacks: Vec<Stack>,
     dooms: Vec<Doom>,
     floating: u32,
+    /// Whether stacks ended what they did, or went, since somebody last asked.
+    moved: bool,
 }
 
 impl Heat {
+    /// The stacks, if something became of any of them since the last call.
+    pub(crate) fn take_moved(&mut self) -> Option<&mut [Stack]> {
+        std::mem::take(&mut self.moved).then_some(self.stacks.as_mut_slice())
+    }
+
     pub(crate) fn settle(&mut self, now: OffsetDateTime, deleted_visible: Duration) {
         for stack in &mut self.stacks {
             if let Some(Pending { ends, failure }) = stack.pending.take_if(|pending| pending.ends <= now) {
                 stack.finish(ends, failure, &mut self.floating);
+                self.moved = true;
             }
         }
         self.stacks.retain(|stack| stack.deleted.is_none_or(|at| now < at + deleted_visible));
@@ -84,6 +92,7 @@ impl Heat {
                 && stack.name.contains(&doom.name)
                 && doom.action.is_none_or(|action| action == stack.action)
         });
+        self.moved = true;
         match running {
             Some(stack) => stack.finish(now, Some(doom.reason), &mut self.floating),
             None => self.dooms.push(doom),
@@ -92,6 +101,7 @@ impl Heat {
 
     pub(crate) fn remove(&mut self, name_or_id: &str) -> bool {
         let before = self.stacks.len();
+        self.moved = true;
         self.stacks.retain(|stack| stack.name != name_or_id && stack.id != name_or_id);
         self.stacks.len() < before
     }
@@ -99,6 +109,7 @@ impl Heat {
     /// Ends the actions in progress of the stacks with that text in their name now; says how many.
     pub(crate) fn finish(&mut self, name: &str, now: OffsetDateTime) -> usize {
         let mut finished = 0;
+        self.moved = true;
         for stack in self.stacks.iter_mut().filter(|stack| stack.name.contains(name)) {
             if let Some(pending) = stack.pending.take() {
                 stack.finish(now, pending.failure, &mut self.floating);

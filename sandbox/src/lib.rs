@@ -1,14 +1,17 @@
-//! Stand-ins for Keystone and Heat that behave: they check, refuse, expire and take their time like the real
-//! ones, and fail on demand. One port serves `/identity/v3`, `/heat/v1/<project>` and, for whoever looks in
-//! from outside, `/control`.
+//! Stand-ins for Keystone, Heat, Marathon and Mesos that behave: they check, refuse, expire and take their time
+//! like the real ones, and fail on demand. One port serves `/identity/v3`, `/heat/v1/<project>` and, for whoever
+//! looks in from outside, `/control`. Each Marathon and each Mesos master has a port of its own: those of a bay
+//! answer at the addresses that are its stack's outputs.
 //!
 //! Never linked into the worker: only the tests and the demo use it.
 //!
 //! - [`known`]: the users and projects that exist from the start
 //! - [`Rule`], [`Action`]: faults
 //! - [`Request`]: the log of what was asked
+//! - [`Marathon`]: one Marathon, and what its apps are made to do
 
 mod clock;
+mod clusters;
 mod config;
 mod control;
 mod fault;
@@ -16,7 +19,10 @@ mod heat;
 mod keystone;
 pub mod known;
 mod log;
+mod marathon;
+mod mesos;
 mod server;
+mod tls;
 mod world;
 
 use std::net::SocketAddr;
@@ -33,6 +39,7 @@ pub use heat::{Doom, Node, Progress, Stack, StackAction};
 pub use keystone::{TokenKind, Trust, User};
 pub use known::{KnownDomain, KnownProject, KnownUser};
 pub use log::{Request, Service, path_fits};
+pub use marathon::{Access, Behaviour, Marathon, MarathonConfig, MarathonEvent, Profile, Script};
 
 /// A running sandbox; dropping it ends the server and all its connections.
 #[derive(Debug)]
@@ -147,6 +154,43 @@ impl Sandbox {
         self.shared.world().identity.revoke_all_tokens();
     }
 
+    /// Starts a Marathon of its own, which belongs to no stack, on free ports of 127.0.0.1.
+    ///
+    /// # Errors
+    ///
+    /// When no port can be listened on, or no certificate made.
+    pub fn start_marathon(&self, name: &str, config: MarathonConfig) -> std::io::Result<Marathon> {
+        let mut world = self.shared.world();
+        let now = world.clock.now();
+        let id = world.clusters.start(name, config, now)?;
+        drop(world);
+        self.shared.changed();
+        Ok(Marathon::new(self.shared.clone(), id))
+    }
+
+    /// The Marathon of a bay by its stack's name, a part of it, or its id; also one that was started by name.
+    #[must_use]
+    pub fn marathon_for(&self, name: &str) -> Option<Marathon> {
+        let id = self.shared.world().clusters.find(name)?;
+        Some(Marathon::new(self.shared.clone(), id))
+    }
+
+    /// Every Marathon there is, oldest first.
+    #[must_use]
+    pub fn marathons(&self) -> Vec<Marathon> {
+        let ids: Vec<_> = self.shared.world().clusters.iter().map(|(id, _)| id).collect();
+        ids.into_iter().map(|id| Marathon::new(self.shared.clone(), id)).collect()
+    }
+
+    /// The certificate, as PEM, that clients of Marathons with TLS have to trust.
+    ///
+    /// # Errors
+    ///
+    /// When no key can be made.
+    pub fn ca_pem(&self) -> std::io::Result<String> {
+        self.shared.world().clusters.ca_pem()
+    }
+
     /// Every request since the start or since [`Sandbox::clear_log`], the control API's excluded.
     #[must_use]
     pub fn requests(&self) -> Vec<Request> {
@@ -172,7 +216,7 @@ impl Sandbox {
                 if condition(self) {
                     return;
                 }
-                // Stacks move with time, not with requests: the pause bounds how late that is seen.
+                // Stacks move with time, and not when somebody asks: the pause bounds how late that is seen.
                 let pause = tokio::time::sleep(Duration::from_millis(5));
                 tokio::select! { () = activity => {}, () = pause => {} }
             }
@@ -213,6 +257,7 @@ impl Sandbox {
     /// Pushes the sandbox's clock forward: tokens expire and stacks move on without anybody waiting.
     pub fn advance(&self, by: Duration) {
         self.shared.world().clock.advance(by);
+        self.shared.changed();
     }
 }
 

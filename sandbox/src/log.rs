@@ -11,6 +11,8 @@ use crate::keystone::TokenKind;
 pub enum Service {
     Keystone,
     Heat,
+    Marathon,
+    Mesos,
 }
 
 impl Service {
@@ -32,6 +34,8 @@ pub struct Request {
     #[serde(serialize_with = "crate::clock::serialize")]
     pub time: OffsetDateTime,
     pub service: Service,
+    /// The address that was asked, as `ip:port`.
+    pub host: String,
     pub method: String,
     /// The path without the sandbox's prefix: `/v3/auth/tokens`, `/v1/<project>/stacks`.
     pub path: String,
@@ -88,6 +92,7 @@ pub(crate) struct Log {
 pub(crate) struct Arrival {
     pub(crate) time: OffsetDateTime,
     pub(crate) service: Service,
+    pub(crate) host: String,
     pub(crate) method: String,
     pub(crate) path: String,
     pub(crate) query: String,
@@ -101,11 +106,12 @@ impl Log {
     pub(crate) fn arrived(&mut self, arrival: Arrival) -> u64 {
         let number = self.next;
         self.next += 1;
-        let Arrival { time, service, method, path, query, token, project, fault } = arrival;
+        let Arrival { time, service, host, method, path, query, token, project, fault } = arrival;
         self.requests.push(Request {
             number,
             time,
             service,
+            host,
             method,
             path,
             query,

@@ -5,11 +5,11 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use mesos_conductor_sandbox::{Config, KnownUser, Sandbox, known};
+use mesos_conductor_sandbox::{Config, KnownUser, MarathonConfig, Profile, Sandbox, known};
 use serde_json::{Value, json};
 
 #[derive(Parser)]
-#[command(about = "Stand-ins for Keystone and Heat with faults on demand")]
+#[command(about = "Stand-ins for Keystone, Heat, Marathon and Mesos with faults on demand")]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -28,18 +28,53 @@ enum Command {
         /// How long a token is good for, in seconds.
         #[arg(long, default_value_t = 3600)]
         token_lifetime: u64,
+        /// How many times faster than real ones the Marathons of bays are; as fast as stacks when absent.
+        #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+        marathon_speed: Option<u32>,
+        /// The release of Marathon that bays have, such as 0.8, 1.3 or 1.11.
+        #[arg(long, default_value = "1.11", value_parser = parse_release)]
+        marathon_release: Profile,
+        /// The port at which the Marathon of a bay answers.
+        #[arg(long, default_value_t = 8080)]
+        marathon_port: u16,
+        /// The port at which the Mesos master of a bay answers.
+        #[arg(long, default_value_t = 5050)]
+        mesos_port: u16,
         /// Follow the first line with shell assignments (`OS_AUTH_URL` and so on) of the demo user.
         #[arg(long)]
         print_env: bool,
     },
 }
 
+fn parse_release(name: &str) -> Result<Profile, String> {
+    let known = || Profile::ALL.map(|profile| profile.name()).join(", ");
+    Profile::of_release(name).ok_or_else(|| format!("known releases are {}", known()))
+}
+
 #[tokio::main]
 async fn main() -> ExitCode {
     tracing_subscriber::fmt().with_writer(std::io::stderr).init();
-    let Command::Serve { listen, speed, token_lifetime, print_env } = Arguments::parse().command;
+    let Command::Serve {
+        listen,
+        speed,
+        token_lifetime,
+        marathon_speed,
+        marathon_release,
+        marathon_port,
+        mesos_port,
+        print_env,
+    } = Arguments::parse().command;
     let token_lifetime = std::time::Duration::from_secs(token_lifetime);
-    let config = Config { listen, token_lifetime, ..Config::at_speed(speed) };
+    let bays =
+        MarathonConfig { speed: marathon_speed.unwrap_or(speed), ..MarathonConfig::of(marathon_release) };
+    let config = Config {
+        listen,
+        token_lifetime,
+        bays: Some(bays),
+        marathon_port,
+        mesos_port,
+        ..Config::at_speed(speed)
+    };
     match serve(config, print_env).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -75,6 +110,7 @@ fn introduction(sandbox: &Sandbox) -> Value {
         "url": sandbox.url(),
         "auth_url": sandbox.auth_url(),
         "control_url": format!("{}/control", sandbox.url()),
+        "marathons_url": format!("{}/control/marathons", sandbox.url()),
         "region": known::REGION,
         "trustee_domain": {"id": known::TRUSTEE_DOMAIN.id, "name": known::TRUSTEE_DOMAIN.name},
         "users": {

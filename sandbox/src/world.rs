@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
 use crate::clock::Clock;
+use crate::clusters::Clusters;
 use crate::config::Config;
 use crate::fault::Rules;
 use crate::heat::Heat;
@@ -17,6 +18,7 @@ pub(crate) struct World {
     pub(crate) clock: Clock,
     pub(crate) identity: Identity,
     pub(crate) heat: Heat,
+    pub(crate) clusters: Clusters,
     pub(crate) log: Log,
     pub(crate) rules: Rules,
 }
@@ -37,6 +39,7 @@ impl Shared {
             clock: Clock::new(),
             identity: Identity::seeded(),
             heat: Heat::default(),
+            clusters: Clusters::default(),
             log: Log::default(),
             rules: Rules::default(),
         };
@@ -47,14 +50,24 @@ impl Shared {
         }
     }
 
-    /// The world as of now: stacks whose time has come have moved on.
+    /// The world as of now: whatever had its time has happened.
     pub(crate) fn world(&self) -> MutexGuard<'_, World> {
         // A test that panics while it looks at the world must not take the server down with it.
         let mut world = self.world.lock().unwrap_or_else(PoisonError::into_inner);
         let now = world.clock.now();
         let visible = world.config.deleted_visible;
         world.heat.settle(now, visible);
+        let World { heat, clusters, config, .. } = &mut *world;
+        if let Some(stacks) = heat.take_moved() {
+            clusters.follow(stacks, config, now);
+        }
+        clusters.settle(now);
         world
+    }
+
+    /// Wakes whoever waits for something to happen.
+    pub(crate) fn changed(&self) {
+        self.activity.notify_waiters();
     }
 
     pub(crate) fn base_url(&self) -> &str {

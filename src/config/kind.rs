@@ -274,6 +274,16 @@ choices! {
     FailoverStrategy { RoundRobin = "round-robin", Shuffle = "shuffle" }
 
 
+    /// What becomes of a deployment that is not done by its deadline.
+    OnDeadline {
+        /// It goes on.
+        Leave = "leave",
+        /// A new one takes its changes back.
+        Rollback = "rollback",
+        /// It ends, and apps stay as far as it has come.
+        Cancel = "cancel",
+    }
+
     /// Where notifications go.
     NotificationDriver {
         /// Bare JSON on the control exchange.

@@ -2,12 +2,14 @@
 
 mod bays;
 mod core;
+mod framework;
 mod messaging;
 mod openstack;
 
 pub use self::{
     bays::ClusterHeatSettings,
     core::{ConductorSettings, DatabaseSettings, DefaultSettings, TelemetrySettings},
+    framework::MarathonSettings,
     messaging::{NotificationSettings, RabbitSettings},
     openstack::{HeatClientSettings, KeystoneAuthSettings, KeystoneAuthtokenSettings, TrustSettings},
 };
@@ -51,6 +53,7 @@ sections! {
     trust: TrustSettings,
     heat_client: HeatClientSettings,
     cluster_heat: ClusterHeatSettings,
+    marathon: MarathonSettings,
     oslo_messaging_rabbit: RabbitSettings,
     oslo_messaging_notifications: NotificationSettings,
 }

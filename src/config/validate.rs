@@ -4,6 +4,8 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::{Effective, LoginMethod, Settings, faults::Fault};
+use crate::framework::credentials::Login;
+use crate::framework::manifest_url::Networks;
 
 /// Every misfit between options.
 pub(crate) fn validate(settings: &Settings, effective: &Effective) -> Vec<Fault> {
@@ -14,6 +16,7 @@ pub(crate) fn validate(settings: &Settings, effective: &Effective) -> Vec<Fault>
     check.trust();
     check.broker();
     check.times();
+    check.marathon();
     check.faults
 }
 
@@ -251,6 +254,31 @@ impl Check<'_> {
                 "is not longer than operation_lease",
                 "an operation that changes hands once would fail: make it longer",
             );
+        }
+    }
+
+    fn marathon(&mut self) {
+        let marathon = &self.settings.marathon;
+        let login = Login::new(
+            marathon.http_username.clone(),
+            marathon.http_password.clone(),
+            marathon.token.clone(),
+        );
+        if let Err(problem) = login {
+            let remedy = "give http_username and http_password, or token, or neither";
+            self.fault(("marathon", "http_username"), problem, remedy);
+        }
+        for network in &marathon.manifest_url_allowed_networks {
+            if let Err(fault) = Networks::parse([network.as_str()]) {
+                let remedy = "write an address, or a network with its length, such as 10.1.0.0/16";
+                self.fault(("marathon", "manifest_url_allowed_networks"), fault.to_string(), remedy);
+            }
+        }
+        for scheme in &marathon.manifest_url_schemes {
+            if !["http", "https"].contains(&scheme.as_str()) {
+                let problem = format!("manifests cannot be fetched by {scheme:?}");
+                self.fault(("marathon", "manifest_url_schemes"), problem, "name https, http or both");
+            }
         }
     }
 }

@@ -19,6 +19,8 @@ mod examples;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+mod framework;
+#[cfg(test)]
 mod heartbeats;
 #[cfg(test)]
 mod hostile;

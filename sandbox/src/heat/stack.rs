@@ -137,6 +137,11 @@ impl Stack {
         self.deleted.is_some()
     }
 
+    /// Whether it is a Mesos cluster, and not some other stack.
+    pub(crate) fn is_bay(&self) -> bool {
+        self.parameters.contains_key("number_of_slaves")
+    }
+
     pub(crate) fn begin(&mut self, action: StackAction, pending: Pending) {
         self.action = action;
         self.progress = Progress::InProgress;

@@ -9,6 +9,8 @@ mod faults;
 #[cfg(test)]
 mod keystone;
 #[cfg(test)]
+mod marathon;
+#[cfg(test)]
 mod stacks;
 #[cfg(test)]
 mod support;

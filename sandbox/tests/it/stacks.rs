@@ -5,7 +5,7 @@ use std::time::Duration;
 use mesos_conductor_sandbox::{Config, Doom, StackAction, known};
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Cloud, DEADLINE, frozen};
+use crate::support::{Answer, Cloud, DEADLINE, frozen, nowhere};
 
 const TEMPLATE: &str = "
 heat_template_version: 2013-05-23
@@ -51,7 +51,7 @@ fn output(shown: &Answer, key: &str) -> Value {
 
 #[tokio::test]
 async fn a_stack_is_built_in_time_and_then_has_outputs() {
-    let cloud = Cloud::start(Config::default()).await;
+    let cloud = Cloud::start(nowhere()).await;
     let token = cloud.demo_token().await;
     let id = cloud.create_stack(&token, "bay-1", json!({"key": "k", "number_of_slaves": 2})).await;
     let built =
@@ -97,7 +97,7 @@ async fn parameters_are_shown_as_text_and_hidden_ones_not_at_all() {
 
 #[tokio::test]
 async fn a_bad_request_is_refused_with_heats_error_body() {
-    let cloud = Cloud::start(Config::default()).await;
+    let cloud = Cloud::start(nowhere()).await;
     let token = cloud.demo_token().await;
     let with_template = |template: Value| json!({"stack_name": "a", "template": template, "parameters": {}});
     let missing_file = "heat_template_version: 2013-05-23\nresources: {a: {type: node.yaml}}";

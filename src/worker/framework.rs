@@ -1,0 +1,48 @@
+//! The frameworks' settings, from `[marathon]`.
+
+use anyhow::Context as _;
+
+use crate::config::Settings;
+use crate::framework::credentials::{Credentials, Keyring, Login};
+use crate::framework::manifest_url::{self, Fetcher, Networks};
+use crate::framework::marathon::Limits;
+use crate::framework::{self, Directory, Observer};
+
+/// The frameworks of all bays.
+pub fn frameworks(settings: &Settings, observer: std::sync::Arc<dyn Observer>) -> anyhow::Result<Directory> {
+    let marathon = &settings.marathon;
+    let login =
+        Login::new(marathon.http_username.clone(), marathon.http_password.clone(), marathon.token.clone());
+    let any = Credentials {
+        login: login.map_err(anyhow::Error::msg).context("[marathon]")?,
+        ca_file: marathon.ca_file.clone(),
+        tls: marathon.tls || marathon.ca_file.is_some(),
+    };
+    let credentials = match &marathon.credentials_file {
+        Some(file) => Keyring::read(file, any).context("[marathon] credentials_file")?,
+        None => Keyring::of(any),
+    };
+    let settings = framework::Settings {
+        port: marathon.port,
+        credentials,
+        connect_timeout: marathon.connect_timeout,
+        limits: Limits {
+            request_timeout: marathon.request_timeout,
+            events_silence: marathon.events_silence,
+            event_size: marathon.event_max_size,
+        },
+    };
+    Ok(Directory::new(settings, observer))
+}
+
+/// What fetches the manifests that are given as a URL.
+pub fn fetcher(settings: &Settings) -> anyhow::Result<Fetcher> {
+    let marathon = &settings.marathon;
+    let allowed = Networks::parse(marathon.manifest_url_allowed_networks.iter().map(String::as_str));
+    Ok(Fetcher::new(manifest_url::Settings {
+        schemes: marathon.manifest_url_schemes.clone(),
+        allowed: allowed.context("[marathon] manifest_url_allowed_networks")?,
+        max_size: marathon.manifest_url_max_size,
+        timeout: marathon.manifest_url_timeout,
+    })?)
+}
