@@ -167,7 +167,9 @@ pub fn seal(encoding: Encoding, message: &Map) -> Vec<u8> {
     match encoding {
         Encoding::Json => {
             let text = serde_json::to_string(message).expect("JSON values always serialise");
-            let outer = serde_json::json!({ VERSION_KEY: ENVELOPE, MESSAGE_KEY: text });
+            let mut outer = serde_json::json!({ VERSION_KEY: ENVELOPE });
+            // Moved: the macro would copy it.
+            outer[MESSAGE_KEY] = Value::String(text);
             serde_json::to_vec(&outer).expect("JSON values always serialise")
         }
         Encoding::MessagePack => messagepack::seal(message),

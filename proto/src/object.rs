@@ -341,8 +341,9 @@ impl Object {
             NAME_KEY: self.definition.name,
             NAMESPACE_KEY: NAMESPACE,
             VERSION_KEY: self.version,
-            DATA_KEY: data,
         });
+        // Moved: the macro would copy it.
+        primitive[DATA_KEY] = Value::Object(data);
         if !self.changes.is_empty() {
             primitive[CHANGES_KEY] = json!(self.changes);
         }

@@ -123,7 +123,7 @@ impl Field {
 
 /// Every object, in the order of its description.
 pub static DEFINITIONS: &[&ObjectDef] =
-    &[&BAY, &BAY_LOCK, &BAY_MODEL, &CERTIFICATE, &MAGNUM_SERVICE, &X509_KEY_PAIR];
+    &[&APP, &BAY, &BAY_LOCK, &BAY_MODEL, &CERTIFICATE, &MAGNUM_SERVICE, &X509_KEY_PAIR];
 
 /// The definition of that name.
 #[must_use]
@@ -289,6 +289,48 @@ static BAY_LOCK: ObjectDef = ObjectDef {
         Field::new("id", Kind::Integer).required(),
         Field::new("bay_uuid", Kind::Text),
         Field::new("conductor_id", Kind::Text),
+        Field::new("created_at", Kind::DateTime),
+        Field::new("updated_at", Kind::DateTime),
+    ],
+};
+
+/// The states of an app.
+const APP_STATUS: &[&str] = &[
+    "CREATE_IN_PROGRESS",
+    "CREATE_COMPLETE",
+    "CREATE_FAILED",
+    "UPDATE_IN_PROGRESS",
+    "UPDATE_COMPLETE",
+    "UPDATE_FAILED",
+    "DELETE_IN_PROGRESS",
+    "DELETE_COMPLETE",
+    "DELETE_FAILED",
+];
+
+/// What runs on a bay: of this project, no release of Magnum has one.
+static APP: ObjectDef = ObjectDef {
+    name: "App",
+    latest: FIRST,
+    fields: &[
+        Field::new("id", Kind::Integer).required(),
+        Field::new("uuid", Kind::Uuid),
+        Field::new("name", Kind::Text),
+        Field::new("bay_uuid", Kind::Text),
+        Field::new("project_id", Kind::Text),
+        Field::new("user_id", Kind::Text),
+        Field::new("manifest", Kind::Text),
+        Field::new("manifest_url", Kind::Text),
+        Field::new("framework_id", Kind::Text),
+        Field::new("instances", Kind::Integer),
+        Field::new("status", Kind::Enum(APP_STATUS)),
+        Field::new("status_reason", Kind::Text),
+        Field::new("version", Kind::Text),
+        Field::new("deployment_id", Kind::Text),
+        Field::new("tasks_staged", Kind::Integer),
+        Field::new("tasks_running", Kind::Integer),
+        Field::new("tasks_healthy", Kind::Integer),
+        Field::new("tasks_unhealthy", Kind::Integer),
+        Field::new("endpoints", Kind::TextList),
         Field::new("created_at", Kind::DateTime),
         Field::new("updated_at", Kind::DateTime),
     ],
