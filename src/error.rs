@@ -41,6 +41,23 @@ pub enum Fault {
     MagnumServiceNotFound(String),
     #[error("A magnum service with ID {0} already exists.")]
     MagnumServiceAlreadyExists(String),
+    #[error("App {0} could not be found.")]
+    AppNotFound(String),
+    #[error("An app {0} already exists.")]
+    AppAlreadyExists(String),
+    #[error("App {app} cannot be changed now: {reason}")]
+    AppOperationInProgress { app: String, reason: String },
+    #[error("The manifest is invalid: {0}")]
+    InvalidManifest(String),
+    #[error("Task {0} could not be found.")]
+    TaskNotFound(String),
+    #[error("Deployment {0} could not be found.")]
+    DeploymentNotFound(String),
+    /// A change that the framework took on and did not bring to its end.
+    #[error("{0}")]
+    DeploymentFailed(String),
+    #[error("The bay's framework cannot be used now: {0}")]
+    FrameworkUnavailable(String),
     #[error("{0}")]
     Conflict(String),
     #[error("Expected an uuid or int but received {0}.")]
@@ -94,6 +111,18 @@ impl Fault {
                 ("MagnumServiceNotFound", 404, json!({ "magnum_service_id": id }))
             }
             Self::MagnumServiceAlreadyExists(id) => ("MagnumServiceAlreadyExists", 409, json!({ "id": id })),
+            Self::AppNotFound(app) => ("AppNotFound", 404, json!({ "app": app })),
+            Self::AppAlreadyExists(app) => ("AppAlreadyExists", 409, json!({ "app": app })),
+            Self::AppOperationInProgress { app, reason } => {
+                ("AppOperationInProgress", 409, json!({ "app": app, "reason": reason }))
+            }
+            Self::InvalidManifest(_) => ("InvalidManifest", 400, json!({})),
+            Self::TaskNotFound(task) => ("TaskNotFound", 404, json!({ "task": task })),
+            Self::DeploymentNotFound(deployment) => {
+                ("DeploymentNotFound", 404, json!({ "deployment": deployment }))
+            }
+            Self::DeploymentFailed(_) => ("DeploymentFailed", 500, json!({})),
+            Self::FrameworkUnavailable(_) => ("FrameworkUnavailable", 503, json!({})),
             Self::Conflict(_) => ("Conflict", 409, json!({})),
             Self::InvalidIdentity(identity) => ("InvalidIdentity", 400, json!({ "identity": identity })),
             Self::OperationInProgress(bay) => ("OperationInProgress", 400, json!({ "bay_name": bay })),

@@ -6,6 +6,7 @@
 //!
 //! Nothing here repeats a change by itself: an error says whether it may have taken effect, and the caller looks.
 
+pub mod account;
 pub mod credentials;
 pub mod diagnosis;
 pub mod directory;

@@ -68,6 +68,18 @@ impl Definition {
         &self.body
     }
 
+    /// The body without what a server says twice, in an old field and in the one that took its place: it would not take
+    /// both back.
+    pub(crate) fn sendable(&self) -> Map<String, Value> {
+        let mut body = self.body.clone();
+        for (old, new) in [("ports", "portDefinitions"), ("uris", "fetch")] {
+            if body.contains_key(new) {
+                body.remove(old);
+            }
+        }
+        body
+    }
+
     /// How many instances are asked for; one when nothing is said.
     pub fn instances(&self) -> u32 {
         let given = self.body.get("instances").and_then(Value::as_f64);

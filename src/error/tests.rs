@@ -36,6 +36,7 @@ fn rows(mark: &str) -> Vec<Row> {
     let (name, requested, supported) = (part("name"), part("requested"), part("supported"));
     let identity = part("identity");
     let bay_name = part("bay_name");
+    let (app, task, deployment) = (part("app"), part("task"), part("deployment"));
     let (keypair, service, id) = (part("keypair"), part("magnum_service_id"), part("id"));
     vec![
         magnum(
@@ -128,6 +129,56 @@ fn rows(mark: &str) -> Vec<Row> {
             409,
             format!("A magnum service with ID {id} already exists."),
             json!({ "id": id }),
+        ),
+        magnum(
+            Fault::AppNotFound(app.clone()),
+            "AppNotFound",
+            404,
+            format!("App {app} could not be found."),
+            json!({ "app": app }),
+        ),
+        magnum(
+            Fault::AppAlreadyExists(app.clone()),
+            "AppAlreadyExists",
+            409,
+            format!("An app {app} already exists."),
+            json!({ "app": app }),
+        ),
+        magnum(
+            Fault::AppOperationInProgress { app: app.clone(), reason: reason.clone() },
+            "AppOperationInProgress",
+            409,
+            format!("App {app} cannot be changed now: {reason}"),
+            json!({ "app": app, "reason": reason }),
+        ),
+        magnum(
+            Fault::InvalidManifest(reason.clone()),
+            "InvalidManifest",
+            400,
+            format!("The manifest is invalid: {reason}"),
+            json!({}),
+        ),
+        magnum(
+            Fault::TaskNotFound(task.clone()),
+            "TaskNotFound",
+            404,
+            format!("Task {task} could not be found."),
+            json!({ "task": task }),
+        ),
+        magnum(
+            Fault::DeploymentNotFound(deployment.clone()),
+            "DeploymentNotFound",
+            404,
+            format!("Deployment {deployment} could not be found."),
+            json!({ "deployment": deployment }),
+        ),
+        magnum(Fault::DeploymentFailed(message.clone()), "DeploymentFailed", 500, message.clone(), json!({})),
+        magnum(
+            Fault::FrameworkUnavailable(reason.clone()),
+            "FrameworkUnavailable",
+            503,
+            format!("The bay's framework cannot be used now: {reason}"),
+            json!({}),
         ),
         magnum(Fault::Conflict(message.clone()), "Conflict", 409, message.clone(), json!({})),
         magnum(

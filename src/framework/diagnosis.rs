@@ -28,7 +28,8 @@ pub fn explain(seen: &Seen, waiting: &[Waiting], deployments: &[Deployment]) -> 
     let current = |failure: &&TaskFailure| {
         failure.version.is_none() || seen.version.is_none() || failure.version >= seen.last_config_change_at
     };
-    if let Some(failure) = seen.last_failure.as_ref().filter(current).filter(|_| !seen.is_up()) {
+    // While a deployment goes on, the tasks of the version before may all be up, and the new ones fail.
+    if let Some(failure) = seen.last_failure.as_ref().filter(current).filter(|_| !seen.is_settled()) {
         found.push(failed(failure));
     }
     found.extend(waiting.iter().filter(|waiting| waiting.app == seen.id.as_str()).map(waits));
@@ -168,8 +169,15 @@ mod tests {
     }
 
     #[test]
-    fn an_app_that_is_up_has_no_troubles() {
+    fn a_failure_of_the_new_version_is_told_while_the_old_one_is_up() {
         let up = Seen { tasks_staged: 0, ..seen(2, "2026-02") };
+        let told = explain(&up, &[], &[]);
+        assert!(matches!(&told[..], [only] if only.ends_with("Command exited with status 1")), "{told:?}");
+    }
+
+    #[test]
+    fn an_app_that_is_up_has_no_troubles() {
+        let up = Seen { tasks_staged: 0, deployments: Vec::new(), ..seen(2, "2026-02") };
         assert_eq!(explain(&up, &[], &[]), [""; 0]);
     }
 }

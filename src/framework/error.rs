@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::seen::DeploymentId;
+use crate::error::Fault;
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -90,6 +91,26 @@ impl Error {
     /// Whether the framework may have done what it was asked to do. Only a change gives such an error.
     pub fn effect_unknown(&self) -> bool {
         matches!(self, Self::Unknown { .. })
+    }
+
+    /// How it is told to a caller who asked something of `app`.
+    pub fn fault(&self, app: &str) -> Fault {
+        let text = self.to_string();
+        match self {
+            Self::AlreadyExists { message } => Fault::AppAlreadyExists(message.clone()),
+            Self::Locked { .. } => Fault::AppOperationInProgress { app: app.to_owned(), reason: text },
+            Self::NotFound { .. } => Fault::AppNotFound(app.to_owned()),
+            Self::Invalid { .. } => Fault::InvalidManifest(text),
+            Self::Unauthorized { .. } | Self::Forbidden { .. } => {
+                Fault::AuthorizationFailure { client: "framework".to_owned(), message: text }
+            }
+            Self::NotSupported { message } => Fault::NotSupported { operation: message.clone() },
+            Self::Config { .. }
+            | Self::TooManyDeployments { .. }
+            | Self::Unavailable { .. }
+            | Self::Unknown { .. }
+            | Self::Protocol { .. } => Fault::FrameworkUnavailable(text),
+        }
     }
 
     /// How long the framework asked to be left alone.

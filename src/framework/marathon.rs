@@ -122,6 +122,16 @@ impl Marathon {
     }
 }
 
+/// A group that says of all its parts what they are: what an update does not mention is kept.
+fn whole(group: &Map<String, Value>) -> Map<String, Value> {
+    let mut whole = group.clone();
+    whole.entry("apps").or_insert_with(|| json!([]));
+    let inner = group.get("groups").and_then(Value::as_array).into_iter().flatten();
+    let inner = inner.filter_map(Value::as_object).map(self::whole).map(Value::Object).collect();
+    whole.insert("groups".to_owned(), Value::Array(inner));
+    whole
+}
+
 /// What `before` has and `after` leaves out, as empty as it can be said.
 fn emptied(before: &Definition, after: &Definition) -> Map<String, Value> {
     let left_out = before
@@ -197,7 +207,7 @@ impl Framework for Marathon {
     async fn update(&self, manifest: &Manifest, force: Force, within: Duration) -> Result<Accepted> {
         let deadline = Deadline::within(within);
         if let (Subject::Group(id), Some(body)) = (manifest.subject(), manifest.group()) {
-            return self.change(group(Request::put, &id).force(force).json(body), within).await;
+            return self.change(group(Request::put, &id).force(force).json(&whole(body)), within).await;
         }
         let replaces = self.has(Feature::Replaces, deadline.remaining()).await?;
         let bodies = self.replacing(manifest.apps(), replaces, deadline.remaining()).await?;
