@@ -19,6 +19,7 @@
 //! | [`app`] | what an app and its manifest are, and when two definitions are the same; no I/O |
 //! | [`bay`] | what a bay and a bay model are, and what a stack is asked for; no I/O but reading templates |
 //! | [`objects`] | bays and bay models as versioned objects |
+//! | [`watch`] | learns what moved on the frameworks of bays |
 //! | [`notify`] | notifications of what became of a bay |
 //! | [`error`] | every fault a caller can be told, and how it looks on the wire |
 //! | [`config`] | the typed settings and where they come from |
@@ -61,4 +62,5 @@ pub mod schema;
 mod shutdown;
 pub mod store;
 pub mod telemetry;
+pub mod watch;
 pub mod worker;

@@ -1,4 +1,4 @@
-//! Lifecycle notifications: CADF events about bays, as the cluster era of Magnum publishes them.
+//! Lifecycle notifications: CADF events about bays and apps, as the cluster era of Magnum publishes them.
 
 use std::time::Duration;
 
@@ -11,8 +11,10 @@ use time::macros::format_description;
 use time::{OffsetDateTime, PrimitiveDateTime};
 use uuid::Uuid;
 
+use crate::app::App;
 use crate::bay::Bay;
 use crate::operation::record::{Kind, Outgoing, Purpose};
+use crate::operation::subject::BayDeployment;
 
 /// How an event ended, or that it has only begun.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -103,12 +105,35 @@ impl Notifier {
 }
 
 /// What notifications tell of.
-pub trait Told {
+pub trait Told: Sized + 'static {
     /// What the kind of thing is called in event types and URIs.
     const NAME: &'static str;
+    /// What its data is called.
+    const DATA: &'static str;
+
+    fn uuid(&self) -> Uuid;
+
+    fn name(&self) -> Option<&str>;
+
+    /// What a notification says of it; any of it may be null.
+    fn parts() -> &'static [Part<Self>];
 
     /// The thing itself, as a CADF resource.
-    fn target(&self) -> Value;
+    fn target(&self) -> Value {
+        let type_uri = type_uri(Self::NAME);
+        let content: Map =
+            Self::parts().iter().map(|part| (part.name.to_owned(), (part.read)(self))).collect();
+        json!({
+            "id": self.uuid().to_string(),
+            "name": self.name(),
+            "typeURI": type_uri,
+            "attachments": [{ "typeURI": type_uri, "name": Self::DATA, "content": content }],
+        })
+    }
+}
+
+fn type_uri(name: &str) -> String {
+    format!("service/magnum/{name}")
 }
 
 /// One event in the life of a bay or an app.
@@ -145,56 +170,79 @@ impl<T: Told> Event<'_, T> {
             "target": self.of.target(),
             "observer": {
                 "id": Uuid::new_v4().to_string(),
-                "typeURI": format!("service/magnum/{}", T::NAME),
+                "typeURI": type_uri(T::NAME),
             },
         })
     }
 }
 
-pub(crate) fn event_type<T: Told>(kind: Kind) -> String {
+fn event_type<T: Told>(kind: Kind) -> String {
     format!("magnum.{}.{}", T::NAME, action(kind))
+}
+
+/// What the notifications of one kind of operation look like, for those who describe them.
+pub(crate) struct About {
+    pub(crate) event_type: String,
+    pub(crate) type_uri: String,
+    pub(crate) data: &'static str,
+    pub(crate) parts: Vec<(&'static str, FieldKind)>,
+}
+
+impl About {
+    pub(crate) fn of<T: Told>(kind: Kind) -> Self {
+        Self {
+            event_type: event_type::<T>(kind),
+            type_uri: type_uri(T::NAME),
+            data: T::DATA,
+            parts: T::parts().iter().map(|part| (part.name, part.kind)).collect(),
+        }
+    }
 }
 
 pub(crate) fn action(kind: Kind) -> &'static str {
     match kind {
-        Kind::BayCreate => "create",
-        Kind::BayUpdate => "update",
-        Kind::BayDelete => "delete",
+        Kind::BayCreate | Kind::AppCreate => "create",
+        Kind::BayUpdate | Kind::AppUpdate => "update",
+        Kind::BayDelete | Kind::AppDelete => "delete",
+        Kind::AppScale => "scale",
+        Kind::AppRestart => "restart",
+        Kind::AppRollback => "rollback",
+        Kind::AppTaskKill => "task_kill",
+        Kind::DeploymentCancel => "cancel",
     }
 }
 
-impl Told for Bay {
-    const NAME: &'static str = "cluster";
-
-    /// As Train and later describe a cluster.
-    fn target(&self) -> Value {
-        let content: Map = CONTENT.iter().map(|part| (part.name.to_owned(), (part.read)(self))).collect();
-        json!({
-            "id": self.uuid.to_string(),
-            "name": self.name,
-            "typeURI": "service/magnum/cluster",
-            "attachments": [{
-                "typeURI": "service/magnum/cluster",
-                "name": "cluster_data",
-                "content": content,
-            }],
-        })
-    }
-}
-
-/// Something that a notification says of a bay.
-pub(crate) struct Part {
+/// Something that a notification says of what it tells of.
+pub struct Part<T> {
     pub(crate) name: &'static str,
     pub(crate) kind: FieldKind,
-    read: fn(&Bay) -> Value,
+    read: fn(&T) -> Value,
 }
 
-const fn part(name: &'static str, kind: FieldKind, read: fn(&Bay) -> Value) -> Part {
+const fn part<T>(name: &'static str, kind: FieldKind, read: fn(&T) -> Value) -> Part<T> {
     Part { name, kind, read }
 }
 
-/// What a notification says of a bay; any of it may be null (the stray colon in one of the names is Magnum's).
-pub(crate) static CONTENT: &[Part] = &[
+/// As Train and later describe a cluster.
+impl Told for Bay {
+    const NAME: &'static str = "cluster";
+    const DATA: &'static str = "cluster_data";
+
+    fn uuid(&self) -> Uuid {
+        self.uuid
+    }
+
+    fn name(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
+
+    fn parts() -> &'static [Part<Self>] {
+        CLUSTER_DATA
+    }
+}
+
+/// The stray colon in one of the names is Magnum's.
+static CLUSTER_DATA: &[Part<Bay>] = &[
     part("status", FieldKind::Text, |bay| json!(bay.status.map(|status| status.as_str()))),
     part("status_reason", FieldKind::Text, |bay| json!(bay.status_reason)),
     part("project_id", FieldKind::Text, |bay| json!(bay.project_id)),
@@ -215,6 +263,65 @@ pub(crate) static CONTENT: &[Part] = &[
     part("master_addresses", FieldKind::TextList, |bay| json!(bay.master_addresses)),
     part("node_count", FieldKind::Integer, |bay| json!(bay.node_count)),
     part("master_count", FieldKind::Integer, |bay| json!(bay.master_count)),
+];
+
+/// Without its manifest, which may hold passwords.
+impl Told for App {
+    const NAME: &'static str = "app";
+    const DATA: &'static str = "app_data";
+
+    fn uuid(&self) -> Uuid {
+        self.uuid
+    }
+
+    fn name(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
+
+    fn parts() -> &'static [Part<Self>] {
+        APP_DATA
+    }
+}
+
+static APP_DATA: &[Part<App>] = &[
+    part("status", FieldKind::Text, |app| json!(app.status.map(|status| status.as_str()))),
+    part("status_reason", FieldKind::Text, |app| json!(app.status_reason)),
+    part("project_id", FieldKind::Text, |app| json!(app.project_id)),
+    part("bay_uuid", FieldKind::Text, |app| json!(app.bay_uuid.to_string())),
+    part("framework_id", FieldKind::Text, |app| json!(app.framework_id)),
+    part("instances", FieldKind::Integer, |app| json!(app.instances)),
+    part("version", FieldKind::Text, |app| json!(app.version)),
+    part("deployment_id", FieldKind::Text, |app| json!(app.deployment_id)),
+    part("tasks_staged", FieldKind::Integer, |app| json!(app.tasks_staged)),
+    part("tasks_running", FieldKind::Integer, |app| json!(app.tasks_running)),
+    part("tasks_healthy", FieldKind::Integer, |app| json!(app.tasks_healthy)),
+    part("tasks_unhealthy", FieldKind::Integer, |app| json!(app.tasks_unhealthy)),
+    part("endpoints", FieldKind::TextList, |app| json!(app.endpoints)),
+    part("created_at", FieldKind::DateTime, |app| json!(app.created_at.map(iso_time))),
+    part("updated_at", FieldKind::DateTime, |app| json!(app.updated_at.map(iso_time))),
+];
+
+impl Told for BayDeployment {
+    const NAME: &'static str = "deployment";
+    const DATA: &'static str = "deployment_data";
+
+    fn uuid(&self) -> Uuid {
+        self.uuid
+    }
+
+    fn name(&self) -> Option<&str> {
+        Some(&self.id)
+    }
+
+    fn parts() -> &'static [Part<Self>] {
+        DEPLOYMENT_DATA
+    }
+}
+
+static DEPLOYMENT_DATA: &[Part<BayDeployment>] = &[
+    part("deployment_id", FieldKind::Text, |deployment| json!(deployment.id)),
+    part("bay_uuid", FieldKind::Text, |deployment| json!(deployment.bay.uuid.to_string())),
+    part("project_id", FieldKind::Text, |deployment| json!(deployment.bay.project_id)),
 ];
 
 fn event_time(at: OffsetDateTime) -> String {

@@ -14,11 +14,13 @@ use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
 use uuid::Uuid;
 
+use crate::app::App;
 use crate::bay::{Bay, BayModel, Status};
 use crate::error::Fault;
 use crate::store::{KeyPair, Service};
 
 /// Names of the objects served, as they stand in requests.
+pub const APP: &str = "App";
 pub const BAY: &str = "Bay";
 pub const BAY_MODEL: &str = "BayModel";
 pub const BAY_LOCK: &str = "BayLock";
@@ -279,6 +281,34 @@ pub fn key_pair_from_object(object: &Object) -> KeyPair {
         private_key: object.text("private_key").map(SecretString::from),
         ..KeyPair::default()
     }
+}
+
+/// An app as the object `App`.
+pub fn app_primitive(app: &App, version: Version) -> Result<Value, Fault> {
+    filled(APP, version, |key| match key {
+        "id" => json!(app.id),
+        "uuid" => json!(app.uuid.to_string()),
+        "name" => json!(app.name),
+        "bay_uuid" => json!(app.bay_uuid.to_string()),
+        "project_id" => json!(app.project_id),
+        "user_id" => json!(app.user_id),
+        "manifest" => json!(app.manifest),
+        "manifest_url" => json!(app.manifest_url),
+        "framework_id" => json!(app.framework_id),
+        "instances" => json!(app.instances),
+        "status" => json!(app.status.map(|status| status.as_str())),
+        "status_reason" => json!(app.status_reason),
+        "version" => json!(app.version),
+        "deployment_id" => json!(app.deployment_id),
+        "tasks_staged" => json!(app.tasks_staged),
+        "tasks_running" => json!(app.tasks_running),
+        "tasks_healthy" => json!(app.tasks_healthy),
+        "tasks_unhealthy" => json!(app.tasks_unhealthy),
+        "endpoints" => json!(app.endpoints),
+        "created_at" => timestamp(app.created_at),
+        "updated_at" => timestamp(app.updated_at),
+        _ => Value::Null,
+    })
 }
 
 /// A service as the object `MagnumService`.

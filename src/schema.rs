@@ -9,6 +9,7 @@
 
 mod asyncapi;
 mod examples;
+mod framework;
 mod messages;
 mod notifications;
 mod objects;
@@ -30,7 +31,12 @@ pub struct Catalogue {
 
 impl Default for Catalogue {
     fn default() -> Self {
-        let parts = [objects::components(), messages::components(), notifications::components()];
+        let parts = [
+            objects::components(),
+            framework::components(),
+            messages::components(),
+            notifications::components(),
+        ];
         Self { components: parts.into_iter().flatten().collect() }
     }
 }

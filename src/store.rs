@@ -5,9 +5,10 @@
 //! Writes go through a [`Transaction`], so that a message's key, its effect and its reply are one commit; the
 //! writes of an operation go through [`Store::begin_held`], whose first statement proves the lease.
 //!
-//! Lock order, for whoever adds a write: message key, bay model, operation, bay, active operation, outbox. Key pairs,
-//! services and bay locks are written alone.
+//! Lock order, for whoever adds a write: message key, bay model, an app's operation, a bay's operation, bay, app, active
+//! operation, outbox. Key pairs, services, bay locks and watches are written alone.
 
+mod apps;
 mod bays;
 mod callers;
 mod columns;
@@ -29,6 +30,7 @@ mod sql;
 mod text;
 mod url;
 mod vault;
+mod watches;
 
 use std::fmt;
 use std::sync::Arc;
@@ -39,6 +41,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use driver::{Param, Pool, Read, Row, params};
 
+pub use apps::AppFilter;
 pub use bays::BayFilter;
 pub(crate) use callers::AT_ONCE;
 pub use callers::Caller;

@@ -34,6 +34,7 @@ use crate::rpc::{self, Dispatcher};
 use crate::shutdown::Signals;
 use crate::telemetry::http::{Probes, Pulse};
 use crate::telemetry::{self, metrics};
+use crate::watch::Watch;
 
 /// How long connections may take to close at the end.
 const LEAVE: Duration = Duration::from_secs(5);
@@ -91,6 +92,8 @@ impl Worker {
         let shop = Arc::new(Workshop {
             store,
             cloud: Arc::new(cloud),
+            frameworks: Arc::new(framework::frameworks(settings, Arc::new(framework::Counted))?),
+            fetcher: framework::fetcher(settings)?,
             publisher,
             notifier: notifier(settings, &host),
             templates,
@@ -101,6 +104,7 @@ impl Worker {
                 placement: Placement::default(),
                 default_create_timeout: Some(i64::from(settings.cluster_heat.create_timeout))
                     .filter(|minutes| *minutes > 0),
+                deployments: framework::deployments(settings),
             },
             lease: settings.conductor.operation_lease,
             deadline: settings.conductor.operation_deadline,
@@ -143,6 +147,7 @@ impl Worker {
         };
         tasks.spawn(housekeeping.run(settings.conductor.retention, stop.rest.clone()));
         tasks.spawn(Heartbeats::new(Arc::clone(&self.shop)).run(stop.rest.clone()));
+        let watch = tasks.spawn(Watch::new(Arc::clone(&self.shop)).run(stop.rest.clone()));
         tasks.spawn(health::count_broker(self.server.health(), self.server.stats(), stop.rest.clone()));
         let reports = report::Reports {
             store: self.shop.store.clone(),
@@ -193,6 +198,7 @@ impl Worker {
         stop.rest.cancel();
         // Nothing is left to lose: whoever does not let go of a connection must not keep the process.
         let left = tokio::time::timeout(LEAVE, async {
+            drop(watch.await);
             drop(http.await);
             tracing::debug!("the probes are closed");
             self.notifications.close().await;

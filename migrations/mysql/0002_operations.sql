@@ -25,7 +25,8 @@ CREATE TABLE IF NOT EXISTS operation (
     PRIMARY KEY (uuid),
     CONSTRAINT uniq_operation0after_operation UNIQUE (after_operation),
     INDEX ix_operation_state_run_at (state, run_at),
-    INDEX ix_operation_finished_ms (finished_ms)
+    INDEX ix_operation_finished_ms (finished_ms),
+    INDEX ix_operation_subject_uuid (subject_uuid)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
 
 CREATE TABLE IF NOT EXISTS active_operation (

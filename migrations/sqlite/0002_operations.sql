@@ -26,6 +26,7 @@ CREATE TABLE IF NOT EXISTS operation (
 );
 CREATE INDEX IF NOT EXISTS ix_operation_state_run_at ON operation (state, run_at);
 CREATE INDEX IF NOT EXISTS ix_operation_finished_ms ON operation (finished_ms);
+CREATE INDEX IF NOT EXISTS ix_operation_subject_uuid ON operation (subject_uuid);
 
 CREATE TABLE IF NOT EXISTS active_operation (
     subject_uuid VARCHAR(36) NOT NULL,

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::operation::record::Lease;
-use crate::store::Store;
+use crate::store::{self, Store, Transaction};
 use crate::telemetry::metrics;
 
 /// What is taken off a lease for the answer's way back.
@@ -40,6 +40,14 @@ impl Held {
         (renewed + self.length)
             .saturating_duration_since(Instant::now())
             .saturating_sub(MARGIN.min(self.length / 4))
+    }
+
+    /// A transaction that proves and prolongs this lease.
+    pub(crate) async fn begin(&self, store: &Store) -> Result<Transaction, store::Error> {
+        let began = Instant::now();
+        let tx = store.begin_held(&self.lease, self.length).await?;
+        self.renewed_at(began);
+        Ok(tx)
     }
 
     /// The lease was extended by a request that began then.

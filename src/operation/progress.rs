@@ -1,6 +1,10 @@
 //! What an operation was asked to do and has found out so far, as it is kept in its row.
 
+use std::collections::BTreeMap;
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use crate::bay::Status;
 use crate::error::Fault;
@@ -23,6 +27,102 @@ pub struct Progress {
     /// Heat was asked for the stack and the answer is not known: it may still appear.
     #[serde(default)]
     pub stack_may_appear: bool,
+    /// What is done to an app.
+    #[serde(default)]
+    pub work: Option<Work>,
+    /// Which deployment is ended.
+    #[serde(default)]
+    pub cancelled: Option<Cancelled>,
+}
+
+/// What was asked of an app, and how far it has come.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Work {
+    pub deed: Deed,
+    /// Whether a deployment that is in the way is overridden.
+    pub force: bool,
+    /// How long the deployment may take.
+    pub deadline: Duration,
+    pub on_deadline: OnDeadline,
+    /// The app as it was before: what a change that is taken back goes back to.
+    #[serde(default)]
+    pub before: Option<AppBefore>,
+    /// By app id, where the framework stood before the change.
+    #[serde(default)]
+    pub marks: BTreeMap<String, Mark>,
+    /// What the framework does for this, once it has taken it on.
+    #[serde(default)]
+    pub deployments: Vec<String>,
+    /// When the deployment is given up, in milliseconds of the database's clock.
+    #[serde(default)]
+    pub until_ms: Option<i64>,
+}
+
+/// What is asked of an app. Names are stored.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Deed {
+    Create,
+    /// The new manifest, as it was sent.
+    Update(String),
+    Scale(u32),
+    Restart,
+    Rollback(String),
+    Delete,
+    KillTask {
+        task: String,
+        scale: bool,
+        wipe: bool,
+    },
+}
+
+/// What becomes of a deployment that is not done by its deadline.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnDeadline {
+    /// It goes on.
+    Leave,
+    /// A new one takes its changes back.
+    Rollback,
+    /// It ends, and apps stay as far as it has come.
+    Cancel,
+}
+
+impl OnDeadline {
+    pub const ALL: [(&'static str, Self); 3] =
+        [("leave", Self::Leave), ("rollback", Self::Rollback), ("cancel", Self::Cancel)];
+
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.iter().find(|(name, _)| *name == text).map(|(_, value)| *value)
+    }
+}
+
+/// Where the framework stood with one app.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mark {
+    pub version: Option<String>,
+    /// When anything but the number of instances changed last.
+    pub changed: Option<String>,
+}
+
+/// What of an app's row an operation may have to put back.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AppBefore {
+    pub manifest: Option<String>,
+    pub manifest_url: Option<String>,
+    pub status: Option<String>,
+    pub status_reason: Option<String>,
+}
+
+/// A deployment that is ended by request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cancelled {
+    pub bay: Uuid,
+    pub deployment: String,
+    pub force: bool,
+    /// What the framework does to take its changes back.
+    #[serde(default)]
+    pub reverts: Vec<String>,
 }
 
 /// A bay's state before an operation touched it.

@@ -14,22 +14,50 @@ pub enum Kind {
     BayCreate,
     BayUpdate,
     BayDelete,
+    AppCreate,
+    AppUpdate,
+    AppDelete,
+    AppScale,
+    AppRestart,
+    AppRollback,
+    AppTaskKill,
+    DeploymentCancel,
 }
 
 impl Kind {
-    pub const ALL: &'static [Self] = &[Self::BayCreate, Self::BayUpdate, Self::BayDelete];
+    pub const ALL: &'static [Self] = &[
+        Self::BayCreate,
+        Self::BayUpdate,
+        Self::BayDelete,
+        Self::AppCreate,
+        Self::AppUpdate,
+        Self::AppDelete,
+        Self::AppScale,
+        Self::AppRestart,
+        Self::AppRollback,
+        Self::AppTaskKill,
+        Self::DeploymentCancel,
+    ];
 
     pub fn as_str(self) -> &'static str {
         match self {
             Self::BayCreate => "bay_create",
             Self::BayUpdate => "bay_update",
             Self::BayDelete => "bay_delete",
+            Self::AppCreate => "app_create",
+            Self::AppUpdate => "app_update",
+            Self::AppDelete => "app_delete",
+            Self::AppScale => "app_scale",
+            Self::AppRestart => "app_restart",
+            Self::AppRollback => "app_rollback",
+            Self::AppTaskKill => "app_task_kill",
+            Self::DeploymentCancel => "deployment_cancel",
         }
     }
 
     /// What is left to do when the row that it is about has gone.
     pub fn is_delete(self) -> bool {
-        matches!(self, Self::BayDelete)
+        matches!(self, Self::BayDelete | Self::AppDelete)
     }
 
     pub fn parse(text: &str) -> Option<Self> {

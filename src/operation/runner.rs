@@ -14,6 +14,8 @@ use tracing::Instrument;
 use crate::amqp::Publisher;
 use crate::bay::template::Templates;
 use crate::error::Fault;
+use crate::framework::Frameworks;
+use crate::framework::manifest_url::Fetcher;
 use crate::notify::{Notifier, Outcome};
 use crate::openstack::Cloud;
 use crate::operation::fault::{self, Phase};
@@ -43,6 +45,8 @@ const LONGEST_RETRY: Duration = Duration::from_secs(60);
 pub struct Workshop {
     pub store: Store,
     pub cloud: Arc<dyn Cloud>,
+    pub frameworks: Arc<dyn Frameworks>,
+    pub fetcher: Fetcher,
     pub publisher: Publisher,
     pub notifier: Notifier,
     pub templates: Templates,
@@ -140,9 +144,13 @@ impl Runner {
                 "operation",
                 operation = %operation.uuid,
                 kind = operation.kind.as_str(),
-                bay = %operation.subject,
+                bay = tracing::field::Empty,
+                app = tracing::field::Empty,
                 request_id = operation.request_id.as_deref().unwrap_or_default(),
             );
+            if let Some(subject) = steps::subject(operation.kind) {
+                span.record(subject, tracing::field::display(operation.subject));
+            }
             let work = async move {
                 Drive { shop: &shop, held: &held, keeper: &keeper, stop }.run(operation).await;
                 keeper.let_go(&held);
@@ -223,6 +231,8 @@ impl Drive<'_> {
     async fn round(&self, operation: Operation) -> Result<Round, store::Error> {
         match steps::plan(operation.kind) {
             PlanOf::Bay(plan) => self.round_of(plan, operation).await,
+            PlanOf::App(plan) => self.round_of(plan, operation).await,
+            PlanOf::Deployment(plan) => self.round_of(plan, operation).await,
         }
     }
 
@@ -246,7 +256,7 @@ impl Drive<'_> {
         }
         let progress = Progress::decode(&operation.progress)
             .map_err(|_| store::Error::corrupt("an operation's progress"))?;
-        let Some(subject) = S::read(&self.shop.store, operation.subject).await? else {
+        let Some(subject) = S::read(&self.shop.store, operation.subject, &progress).await? else {
             return self.without_subject::<S>(operation, &progress, next).await;
         };
         let scene = Scene {
@@ -255,19 +265,23 @@ impl Drive<'_> {
             subject: &subject,
             store: &self.shop.store,
             cloud: &*self.shop.cloud,
+            frameworks: &*self.shop.frameworks,
+            fetcher: &self.shop.fetcher,
             templates: &self.shop.templates,
             settings: &self.shop.settings,
             held: self.held,
         };
         // A step that ends its workers has nobody to report its failure: past the deadline it is not begun again.
-        let change =
-            if step.bounded() && operation.attempts > MOST_ENDS && self.past_deadline(&operation).await? {
-                let text =
-                    format!("Gave up: the step `{}` was begun {} times.", step.name(), operation.attempts);
-                plan.failed(&scene, Fault::Internal(text))
-            } else {
-                self.change(step, plan, &scene).await?
-            };
+        // The last try of one that only retries comes within its longest wait, and says what went wrong.
+        let change = if step.bounded()
+            && operation.attempts > MOST_ENDS
+            && self.past(&operation, LONGEST_RETRY).await?
+        {
+            let text = format!("Gave up: the step `{}` was begun {} times.", step.name(), operation.attempts);
+            plan.failed(&scene, Fault::Internal(text))
+        } else {
+            self.change(step, plan, &scene).await?
+        };
         self.record(operation.clone(), &progress, &subject, change, next).await
     }
 
@@ -317,11 +331,11 @@ impl Drive<'_> {
                 tracing::warn!(step = step.name(), %fault, "the step failed");
                 Ok(plan.failed(scene, fault))
             }
-            StepError::Retry { reason, after } => {
+            StepError::Retry { fault, after } => {
                 metrics::step(operation.kind, step.name(), StepOutcome::Retry);
-                if step.bounded() && self.past_deadline(operation).await? {
-                    tracing::warn!(step = step.name(), reason, "the step is given up at its deadline");
-                    return Ok(plan.failed(scene, Fault::Internal(format!("Gave up: {reason}"))));
+                if step.bounded() && self.past(operation, Duration::ZERO).await? {
+                    tracing::warn!(step = step.name(), %fault, "the step is given up at its deadline");
+                    return Ok(plan.failed(scene, given_up(fault)));
                 }
                 let least = if step.bounded() { Duration::ZERO } else { self.shop.settings.poll_interval };
                 // What is waited for without an end is not asked for more often when nobody answers.
@@ -330,7 +344,7 @@ impl Drive<'_> {
                     .clamp(least, LONGEST_RETRY.max(least));
                 tracing::info!(
                     step = step.name(),
-                    reason,
+                    reason = %fault,
                     retry_ms = after.as_millis(),
                     "the step is tried again"
                 );
@@ -339,9 +353,11 @@ impl Drive<'_> {
         }
     }
 
-    async fn past_deadline(&self, operation: &Operation) -> Result<bool, store::Error> {
+    /// Whether so much time has passed since the operation's deadline.
+    async fn past(&self, operation: &Operation, grace: Duration) -> Result<bool, store::Error> {
         let Some(deadline) = operation.deadline_ms else { return Ok(false) };
-        Ok(self.shop.store.now_ms().await? >= deadline)
+        let grace = i64::try_from(grace.as_millis()).unwrap_or(i64::MAX);
+        Ok(self.shop.store.now_ms().await? >= deadline.saturating_add(grace))
     }
 
     async fn record<S: Subject>(
@@ -385,6 +401,11 @@ impl Drive<'_> {
         let gone = S::gone(operation.subject);
         self.record(operation, progress, &gone, change, next).await
     }
+}
+
+/// What is told of a fault that no try has mended.
+fn given_up(fault: Fault) -> Fault {
+    if let Fault::Internal(reason) = fault { Fault::Internal(format!("Gave up: {reason}")) } else { fault }
 }
 
 /// Between two tries of a step: doubling from half a second to half a minute, spread so that a pool does not march in

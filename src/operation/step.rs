@@ -6,18 +6,22 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use serde_json::Value;
 
 use crate::bay::parameters::Placement;
 use crate::bay::template::Templates;
 use crate::bay::{Bay, Status};
 use crate::error::Fault;
+use crate::framework::Frameworks;
+use crate::framework::manifest_url::Fetcher;
 use crate::notify::Outcome;
 use crate::openstack::{Cloud, Credentials, Trustee};
 use crate::operation::keeper::Held;
+use crate::operation::progress::OnDeadline;
 use crate::operation::progress::Progress;
 use crate::operation::record::Operation;
 use crate::operation::subject::Subject;
-use crate::store::{self, Ending, Store};
+use crate::store::{self, Ending, Store, Transaction};
 
 /// One step of an operation.
 #[async_trait]
@@ -52,6 +56,8 @@ pub struct Scene<'a, S: Subject = Bay> {
     pub subject: &'a S,
     pub store: &'a Store,
     pub cloud: &'a dyn Cloud,
+    pub frameworks: &'a dyn Frameworks,
+    pub fetcher: &'a Fetcher,
     pub templates: &'a Templates,
     pub settings: &'a Settings,
     pub(crate) held: &'a Held,
@@ -70,12 +76,29 @@ pub struct Settings {
     pub placement: Placement,
     /// Minutes that Heat gives a stack when the request names none.
     pub default_create_timeout: Option<i64>,
+    pub deployments: Deployments,
+}
+
+/// How a framework's deployments are waited for.
+#[derive(Debug, Clone, Copy)]
+pub struct Deployments {
+    /// How long between two looks while nothing hints at a change.
+    pub poll_interval: Duration,
+    /// How long one may take when the request does not say.
+    pub deadline: Duration,
+    /// What becomes of it then, when the request does not say.
+    pub on_deadline: OnDeadline,
 }
 
 impl<S: Subject> Scene<'_, S> {
     /// How long the next request to the outside may take: it must end before the lease does (I2).
     pub fn budget(&self) -> Duration {
         self.held.remaining().min(self.settings.request_timeout)
+    }
+
+    /// Begins a transaction as the holder of the lease, for what must be written before the step's own record.
+    pub async fn begin(&self) -> Result<Transaction, store::Error> {
+        self.held.begin(self.store).await
     }
 }
 
@@ -149,6 +172,7 @@ pub enum Answer {
     /// The object as it is after the change.
     Object,
     Null,
+    Value(Value),
     Fault(Fault),
 }
 
@@ -212,9 +236,9 @@ impl<S: Subject> Change<S> {
 /// Why a step could not be done.
 #[derive(Debug, thiserror::Error)]
 pub enum StepError {
-    /// Worth another try: the reason is logged, and told if the deadline passes.
-    #[error("{reason}")]
-    Retry { reason: String, after: Option<Duration> },
+    /// Worth another try: the fault is logged, and told if the deadline passes.
+    #[error("{fault}")]
+    Retry { fault: Fault, after: Option<Duration> },
     #[error("{0}")]
     Fatal(Fault),
     #[error(transparent)]
@@ -222,10 +246,15 @@ pub enum StepError {
 }
 
 impl StepError {
+    /// Worth another try, for a reason that has no name of its own.
+    pub fn retry(reason: impl Into<String>, after: Option<Duration>) -> Self {
+        Self::Retry { fault: Fault::Internal(reason.into()), after }
+    }
+
     /// Sorts an answer of the cloud's: what may pass is tried again, the rest is told as `fault` words it.
     pub fn from_cloud(error: &crate::openstack::Error, fault: impl FnOnce(String) -> Fault) -> Self {
         if error.is_retryable() || error.effect_unknown() {
-            return Self::Retry { reason: error.to_string(), after: error.retry_after() };
+            return Self::retry(error.to_string(), error.retry_after());
         }
         Self::Fatal(fault(error.to_string()))
     }

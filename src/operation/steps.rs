@@ -1,18 +1,31 @@
 //! The steps of every kind of operation. A new step is one struct in its kind's file and one entry in that list.
 
+mod app;
+pub mod app_change;
+pub mod app_create;
+pub mod app_delete;
+pub mod app_task_kill;
 pub mod bay_create;
 pub mod bay_delete;
 pub mod bay_update;
+mod deployment;
+pub mod deployment_cancel;
 mod stack;
 
+use crate::app::App;
 use crate::bay::Bay;
+use crate::notify::About;
 use crate::operation::record::Kind;
 use crate::operation::step::{Plan, Step};
-use crate::operation::subject::Subject;
+use crate::operation::subject::{BayDeployment, Subject};
+
+pub use deployment::AWAIT_DEPLOYMENT;
 
 /// The plan of a kind of operation, by what it is about.
 pub enum PlanOf {
     Bay(&'static dyn Plan<Bay>),
+    App(&'static dyn Plan<App>),
+    Deployment(&'static dyn Plan<BayDeployment>),
 }
 
 pub fn plan(kind: Kind) -> PlanOf {
@@ -20,6 +33,31 @@ pub fn plan(kind: Kind) -> PlanOf {
         Kind::BayCreate => PlanOf::Bay(&bay_create::BayCreate),
         Kind::BayUpdate => PlanOf::Bay(&bay_update::BayUpdate),
         Kind::BayDelete => PlanOf::Bay(&bay_delete::BayDelete),
+        Kind::AppCreate => PlanOf::App(&app_create::AppCreate),
+        Kind::AppUpdate | Kind::AppScale | Kind::AppRestart | Kind::AppRollback => {
+            PlanOf::App(&app_change::AppChange)
+        }
+        Kind::AppDelete => PlanOf::App(&app_delete::AppDelete),
+        Kind::AppTaskKill => PlanOf::App(&app_task_kill::AppTaskKill),
+        Kind::DeploymentCancel => PlanOf::Deployment(&deployment_cancel::DeploymentCancel),
+    }
+}
+
+/// What a kind of operation is about, as log lines call it; `None` when it is no row.
+pub(crate) fn subject(kind: Kind) -> Option<&'static str> {
+    match plan(kind) {
+        PlanOf::Bay(_) => Some("bay"),
+        PlanOf::App(_) => Some("app"),
+        PlanOf::Deployment(_) => None,
+    }
+}
+
+/// What notifications of a kind of operation look like.
+pub(crate) fn about(kind: Kind) -> About {
+    match plan(kind) {
+        PlanOf::Bay(_) => About::of::<Bay>(kind),
+        PlanOf::App(_) => About::of::<App>(kind),
+        PlanOf::Deployment(_) => About::of::<BayDeployment>(kind),
     }
 }
 
@@ -30,6 +68,8 @@ pub fn names(kind: Kind) -> Vec<&'static str> {
     }
     match plan(kind) {
         PlanOf::Bay(plan) => of(plan),
+        PlanOf::App(plan) => of(plan),
+        PlanOf::Deployment(plan) => of(plan),
     }
 }
 

@@ -1,6 +1,8 @@
 //! The methods that the conductor serves. A new method is one struct in its endpoint's file and one entry here.
 
+mod app;
 mod bay;
+mod command;
 mod indirection;
 mod key_pair;
 mod listener;
@@ -20,6 +22,20 @@ pub(crate) static METHODS: &[&dyn Method] = &[
     &bay::Create,
     &bay::Update,
     &bay::Delete,
+    &app::Create,
+    &app::Update,
+    &app::Delete,
+    &app::Show,
+    &app::List,
+    &app::Scale,
+    &app::Restart,
+    &app::Rollback,
+    &app::Versions,
+    &app::Tasks,
+    &app::TaskKill,
+    &app::Diagnose,
+    &app::Deployments,
+    &app::Cancel,
     &key_pair::Create,
     &key_pair::Delete,
     &listener::PingConductor,

@@ -48,6 +48,10 @@ pub(crate) enum Answers {
     Word(&'static str),
     /// An object of this class.
     Object(&'static str),
+    /// A list of such objects.
+    Objects(&'static str),
+    /// A plain value whose schema has this name.
+    Shape(&'static str),
     /// Whatever the method of an object's class returned.
     ClassMethod,
     /// What an object's method changed in it, and what the method returned.

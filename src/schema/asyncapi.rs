@@ -9,9 +9,9 @@ use serde_json::{Value, json};
 
 use super::examples;
 use super::{DEFS, any_of, notifications, refer};
-use crate::bay::Bay;
-use crate::notify::{Outcome, event_type};
+use crate::notify::Outcome;
 use crate::operation::record::Kind;
+use crate::operation::steps::about;
 use crate::rpc;
 
 /// Replies of any method.
@@ -247,7 +247,7 @@ fn messages() -> Value {
         let name = notifications::name(*kind);
         // The driver `messaging` sends them bare.
         let mut event = message(&name, any_of([refer(&name), sealed(&name)]));
-        event["summary"] = json!(event_type::<Bay>(*kind));
+        event["summary"] = json!(about(*kind).event_type);
         messages.insert(key(&name), event);
     }
     Value::Object(messages)

@@ -51,6 +51,17 @@ fn requests(method: &str) -> Vec<Value> {
             vec![example("wait", "Answered when the bay has been scaled", call(args))]
         }
         "bay_delete" => vec![example("plain", "By uuid", call(json!({ "uuid": BAY })))],
+        "app_create" => {
+            let manifest =
+                json!({ "id": "/web", "cmd": "sleep 1000", "instances": 2, "cpus": 0.1, "mem": 32 });
+            let app = json!({ "name": "web", "bay_uuid": BAY, "manifest": manifest.to_string() });
+            let args = json!({ "app": app, "wait": true, "deadline": 120, "on_deadline": "rollback" });
+            vec![example("wait", "Answered when both instances run, or are taken back", call(args))]
+        }
+        "app_scale" => {
+            let args = json!({ "app_ident": "web", "bay_ident": "b1", "instances": 3 });
+            vec![example("plain", "By names", call(args))]
+        }
         "ping_conductor" => vec![example("plain", "Is anybody there?", call(json!({})))],
         "object_class_action" => {
             let args = json!({

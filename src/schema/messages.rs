@@ -112,6 +112,8 @@ fn result(answers: Answers) -> Value {
         Answers::True => json!({ "const": true }),
         Answers::Word(word) => json!({ "const": word }),
         Answers::Object(class) => refer(class),
+        Answers::Objects(class) => json!({ "type": "array", "items": refer(class) }),
+        Answers::Shape(name) => refer(name),
         Answers::ClassMethod => {
             let object = any_of(objects::classes().map(refer));
             let one_or_many = any_of([object.clone(), json!({ "type": "array", "items": object })]);

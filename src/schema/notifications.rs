@@ -8,18 +8,19 @@ use serde_json::{Value, json};
 
 use super::messages::context;
 use super::{objects, or_null, refer};
-use crate::bay::Bay;
-use crate::notify::{CONTENT, Outcome, action, event_type};
+use crate::notify::{About, Outcome, action};
 use crate::operation::record::Kind;
+use crate::operation::steps::about;
 
 pub(super) fn components() -> BTreeMap<String, Value> {
     let events = Kind::ALL.iter().map(|kind| (name(*kind), notification(*kind)));
-    events.chain([("cluster_data".to_owned(), cluster_data())]).collect()
+    let data = Kind::ALL.iter().map(|kind| about(*kind)).map(|about| (about.data.to_owned(), data(&about)));
+    events.chain(data).collect()
 }
 
 /// The name of the schema of an event.
 pub(super) fn name(kind: Kind) -> String {
-    format!("{}.notification", event_type::<Bay>(kind))
+    format!("{}.notification", about(kind).event_type)
 }
 
 fn notification(kind: Kind) -> Value {
@@ -27,7 +28,7 @@ fn notification(kind: Kind) -> Value {
     let mut properties = json!({
         "message_id": { "type": "string", "format": "uuid" },
         "publisher_id": text,
-        "event_type": { "const": event_type::<Bay>(kind) },
+        "event_type": { "const": about(kind).event_type },
         "priority": { "enum": priorities() },
         "timestamp": { "type": "string", "pattern": r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{6}$" },
         "_unique_id": text,
@@ -38,7 +39,7 @@ fn notification(kind: Kind) -> Value {
     let known = properties.as_object_mut().expect("it was made as one");
     known.extend(context(RequestContext::harmless_keys(), &json!({})));
     json!({
-        "title": format!("{}: it began, it is done, or it failed", event_type::<Bay>(kind)),
+        "title": format!("{}: it began, it is done, or it failed", about(kind).event_type),
         "type": "object",
         "properties": properties,
         "required": required,
@@ -60,6 +61,7 @@ fn priorities() -> Vec<&'static str> {
 
 /// A CADF event.
 fn payload(kind: Kind) -> Value {
+    let About { type_uri, data, .. } = about(kind);
     let uuid = json!({ "type": "string", "format": "uuid" });
     let optional = json!({ "type": "string" });
     json!({
@@ -85,7 +87,7 @@ fn payload(kind: Kind) -> Value {
             },
             "observer": {
                 "type": "object",
-                "properties": { "id": uuid, "typeURI": { "const": "service/magnum/cluster" } },
+                "properties": { "id": uuid, "typeURI": { "const": type_uri } },
                 "required": ["id", "typeURI"],
                 "additionalProperties": false,
             },
@@ -94,10 +96,10 @@ fn payload(kind: Kind) -> Value {
                 "properties": {
                     "id": uuid,
                     "name": { "type": ["string", "null"] },
-                    "typeURI": { "const": "service/magnum/cluster" },
+                    "typeURI": { "const": type_uri },
                     "attachments": {
                         "type": "array",
-                        "items": refer("cluster_data"),
+                        "items": refer(data),
                         "minItems": 1,
                         "maxItems": 1,
                     },
@@ -111,20 +113,20 @@ fn payload(kind: Kind) -> Value {
     })
 }
 
-/// What is said of the bay.
-fn cluster_data() -> Value {
+/// What is said of the thing itself.
+fn data(about: &About) -> Value {
     let content: Map =
-        CONTENT.iter().map(|part| (part.name.to_owned(), or_null(objects::value(part.kind)))).collect();
+        about.parts.iter().map(|(name, kind)| ((*name).to_owned(), or_null(objects::value(*kind)))).collect();
     json!({
-        "title": "A bay, as notifications tell of it",
+        "title": format!("What notifications say of it: {}", about.data),
         "type": "object",
         "properties": {
-            "typeURI": { "const": "service/magnum/cluster" },
-            "name": { "const": "cluster_data" },
+            "typeURI": { "const": about.type_uri },
+            "name": { "const": about.data },
             "content": {
                 "type": "object",
                 "properties": content,
-                "required": CONTENT.iter().map(|part| part.name).collect::<Vec<_>>(),
+                "required": about.parts.iter().map(|(name, _)| name).collect::<Vec<_>>(),
                 "additionalProperties": false,
             },
         },

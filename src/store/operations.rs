@@ -91,6 +91,31 @@ impl Transaction {
         row.map(|row| read(&row, self.vault())).transpose()
     }
 
+    /// The last of the unfinished operations on a subject, which stand in a row behind the active one. Whoever holds
+    /// the active one's lock sees none come or go.
+    pub async fn last_operation(&mut self, subject: Uuid) -> Result<Option<Operation>, Error> {
+        let sql = format!(
+            "SELECT {COLUMNS} FROM operation WHERE subject_uuid = ? AND state = 'running' AND uuid NOT IN \
+             (SELECT after_operation FROM operation WHERE subject_uuid = ? AND after_operation IS NOT NULL)"
+        );
+        let row = self.row(&sql, params![subject, subject]).await?;
+        row.map(|row| read(&row, self.vault())).transpose()
+    }
+
+    /// How many operations on a subject are unfinished.
+    pub async fn unfinished(&mut self, subject: Uuid) -> Result<u64, Error> {
+        let sql = "SELECT COUNT(*) AS number FROM operation WHERE subject_uuid = ? AND state = 'running'";
+        let row = self.row(sql, params![subject]).await?;
+        row.map_or(Ok(0), |row| row.count("number"))
+    }
+
+    /// Asks every unfinished operation on a subject to stop at its next step boundary, soon.
+    pub async fn supersede_all(&mut self, subject: Uuid) -> Result<u64, Error> {
+        let sql = "UPDATE operation SET superseded = TRUE, run_at = {now_ms} \
+             WHERE subject_uuid = ? AND state = 'running'";
+        self.execute(sql, params![subject]).await
+    }
+
     /// Records a new operation, due at once, or says what its subject is busy with; then the transaction goes on.
     ///
     /// `created_ms` is the database's clock, whatever the record says.

@@ -47,6 +47,12 @@ table! {
         LEASES_LOST = "leases_lost_total";
         /// Requests to Keystone, Heat and Barbican, by service, HTTP method and status (or kind of failure).
         OPENSTACK_REQUESTS = "openstack_requests_total";
+        /// Requests to the frameworks of bays, by HTTP method and status (or kind of failure).
+        FRAMEWORK_REQUESTS = "framework_requests_total";
+        /// Looks at all apps of a bay.
+        FRAMEWORK_LOOKS = "framework_looks_total";
+        /// Streams of events of frameworks that ended.
+        EVENT_STREAMS_ENDED = "event_streams_ended_total";
         /// RPC heartbeats sent to callers that wait.
         HEARTBEATS_SENT = "heartbeats_sent_total";
         /// Replies given up because their queue was gone.
@@ -61,10 +67,14 @@ table! {
         REQUEST_DURATION = "request_duration_seconds";
         /// Time from accepting an operation to its end, by kind.
         OPERATION_DURATION = "operation_duration_seconds";
+        /// Time of requests to the frameworks of bays, by HTTP method.
+        FRAMEWORK_REQUEST_DURATION = "framework_request_duration_seconds";
         /// Time of requests to Keystone, Heat and Barbican, by service and HTTP method.
         OPENSTACK_REQUEST_DURATION = "openstack_request_duration_seconds";
     }
     describe_gauge {
+        /// Bays whose framework this worker watches.
+        BAYS_WATCHED = "bays_watched";
         /// Operations in the database, by kind and state.
         OPERATIONS = "operations";
         /// Age of the oldest operation that has not ended.
@@ -263,6 +273,24 @@ pub fn openstack_request(service: Service, method: &str, answer: Answer, took: D
     counter!(OPENSTACK_REQUESTS, "service" => service.label(), "method" => method, "status" => answer.label())
         .increment(1);
     histogram!(OPENSTACK_REQUEST_DURATION, "service" => service.label(), "method" => method).record(took);
+}
+
+pub fn framework_request(method: &str, answer: Answer, took: Duration) {
+    let method = http_method_label(method);
+    counter!(FRAMEWORK_REQUESTS, "method" => method, "status" => answer.label()).increment(1);
+    histogram!(FRAMEWORK_REQUEST_DURATION, "method" => method).record(took);
+}
+
+pub fn framework_look() {
+    counter!(FRAMEWORK_LOOKS).increment(1);
+}
+
+pub fn event_stream_ended() {
+    counter!(EVENT_STREAMS_ENDED).increment(1);
+}
+
+pub fn bays_watched(number: usize) {
+    gauge!(BAYS_WATCHED).set(u32::try_from(number).map_or(f64::MAX, f64::from));
 }
 
 pub fn stack_poll() {

@@ -2,11 +2,14 @@
 
 use anyhow::Context as _;
 
-use crate::config::Settings;
+use crate::config::{self, Settings};
 use crate::framework::credentials::{Credentials, Keyring, Login};
 use crate::framework::manifest_url::{self, Fetcher, Networks};
 use crate::framework::marathon::Limits;
 use crate::framework::{self, Directory, Observer};
+use crate::operation::progress::OnDeadline;
+use crate::operation::step::Deployments;
+use crate::telemetry::metrics::{self, Answer};
 
 /// The frameworks of all bays.
 pub fn frameworks(settings: &Settings, observer: std::sync::Arc<dyn Observer>) -> anyhow::Result<Directory> {
@@ -33,6 +36,30 @@ pub fn frameworks(settings: &Settings, observer: std::sync::Arc<dyn Observer>) -
         },
     };
     Ok(Directory::new(settings, observer))
+}
+
+/// Counts requests to frameworks.
+pub(super) struct Counted;
+
+impl Observer for Counted {
+    fn request(&self, method: &str, status: Option<u16>, took: std::time::Duration) {
+        let answer = status.map_or(Answer::Lost, Answer::Status);
+        metrics::framework_request(method, answer, took);
+    }
+}
+
+/// How deployments are waited for.
+pub(super) fn deployments(settings: &Settings) -> Deployments {
+    let marathon = &settings.marathon;
+    Deployments {
+        poll_interval: marathon.poll_interval,
+        deadline: marathon.deployment_deadline,
+        on_deadline: match marathon.deployment_on_deadline {
+            config::OnDeadline::Leave => OnDeadline::Leave,
+            config::OnDeadline::Rollback => OnDeadline::Rollback,
+            config::OnDeadline::Cancel => OnDeadline::Cancel,
+        },
+    }
 }
 
 /// What fetches the manifests that are given as a URL.

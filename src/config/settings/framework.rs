@@ -34,6 +34,8 @@ section! {
         events_silence: Duration = duration_from("45s", Duration::from_millis(10));
         /// The longest event that is read, in bytes; after a longer one everything is looked at.
         event_max_size: usize = integer("1048576", 1024, 268_435_456);
+        /// How often a bay's apps are looked at while no event hints at a change.
+        poll_interval: Duration = duration_from("10s", Duration::from_millis(50));
         /// How long a deployment may take.
         deployment_deadline: Duration = duration_from("15m", Duration::from_millis(10));
         /// What becomes of a deployment that takes longer: it is left to go on, its changes are taken back by a new

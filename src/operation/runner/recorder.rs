@@ -122,6 +122,7 @@ impl Recorder<'_> {
     ) -> Result<(), store::Error> {
         let outcome = match answer {
             Answer::Null => Ok(Value::Null),
+            Answer::Value(value) => Ok(value.clone()),
             Answer::Fault(fault) => Err(fault.to_failure()),
             Answer::Object => subject.primitive(tx, caller.reply_to.object_version.as_deref()).await?,
         };

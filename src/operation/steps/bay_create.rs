@@ -182,9 +182,7 @@ async fn create(scene: &Scene<'_>, caller: &Credentials) -> Result<String, StepE
         // The name holds the bay's uuid: a stack of that name is the one whose creation answer was lost.
         Err(error) if error.is_conflict() => match find(scene, caller).await? {
             Some(stack) => Ok(stack.id),
-            None => {
-                Err(StepError::Retry { reason: "the stack exists and is not found".to_owned(), after: None })
-            }
+            None => Err(StepError::retry("the stack exists and is not found".to_owned(), None)),
         },
         Err(error) => Err(refused(&error)),
     }
@@ -260,7 +258,7 @@ impl Step for UndoStack {
             .map_err(|error| refused(&error))?;
         if scene.subject.stack_id.is_some() && stack.status == Status::DeleteFailed.as_str() {
             let reason = stack.status_reason.unwrap_or_else(|| "The stack could not be deleted.".to_owned());
-            return Err(StepError::Retry { reason, after: None });
+            return Err(StepError::retry(reason, None));
         }
         // If the way back ends here, a later delete knows the stack.
         let bay = Bay { stack_id: Some(stack.id), ..scene.subject.clone() };

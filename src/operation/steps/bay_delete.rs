@@ -74,7 +74,7 @@ async fn known_stack(scene: &Scene<'_>) -> Result<Option<String>, StepError> {
 
 fn refused(error: &Error) -> StepError {
     if error.is_conflict() {
-        return StepError::Retry { reason: error.to_string(), after: None };
+        return StepError::retry(error.to_string(), None);
     }
     StepError::from_cloud(error, Fault::Internal)
 }
@@ -121,7 +121,7 @@ async fn look(scene: &Scene<'_>, id: &str) -> Result<Option<openstack::Stack>, S
             Ok(stack) => return Ok(stack),
             Err(error) if is_shut_out(&error) => reason = error.to_string(),
             Err(error) => {
-                return Err(StepError::Retry { reason: error.to_string(), after: error.retry_after() });
+                return Err(StepError::retry(error.to_string(), error.retry_after()));
             }
         }
     }

@@ -94,7 +94,7 @@ fn refused(error: &Error, id: &str) -> StepError {
     }
     // Heat is busy with the stack: it will not be for ever.
     if error.is_conflict() {
-        return StepError::Retry { reason: error.to_string(), after: None };
+        return StepError::retry(error.to_string(), None);
     }
     StepError::from_cloud(error, |message| match stack::refusal(error) {
         Some(text) => Fault::InvalidParameterValue(text.to_owned()),

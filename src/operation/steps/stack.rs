@@ -192,7 +192,7 @@ pub(super) fn refusal(error: &Error) -> Option<&str> {
 
 /// While a stack is waited for every fault may pass: only the stack's own state ends the wait.
 fn waiting(error: Error) -> StepError {
-    StepError::Retry { reason: error.to_string(), after: error.retry_after() }
+    StepError::retry(error.to_string(), error.retry_after())
 }
 
 pub(super) fn missing_stack(id: &str) -> String {

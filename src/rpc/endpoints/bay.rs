@@ -8,21 +8,16 @@ use uuid::Uuid;
 use crate::bay::{Bay, BayModel, Status, parameters};
 use crate::error::Fault;
 use crate::objects;
-use crate::operation::progress::Before;
+use crate::operation::progress::{Before, Progress};
 use crate::operation::record::{Kind, Operation};
 use crate::operation::steps;
 use crate::rpc::arguments::{self, Argument, optional, required};
+use crate::rpc::endpoints::command::{Command, NOTIFY_QUEUE, WAIT};
 use crate::rpc::method::{Action, Answers, Call, CallError, Method, Write, Written};
 use crate::store::{self, Key, Scope, Transaction, Visibility};
 
-mod command;
 mod password;
 
-use self::command::Command;
-
-/// The extras of every command, off unless given.
-const WAIT: Argument = optional("wait").flag();
-const NOTIFY_QUEUE: Argument = optional("notify_queue").text();
 /// The size of Magnum's text columns.
 const TEXT_LIMIT: usize = 255;
 
@@ -163,7 +158,7 @@ impl Write for CreateBay {
             }
             other => other?,
         };
-        self.command.begin(tx, &self.bay, None).await
+        self.command.begin(tx, &self.bay, &self.command.progress()).await
     }
 }
 
@@ -242,7 +237,7 @@ impl Write for UpdateBay {
             return Err(refusal(bay.status.map_or("None", Status::as_str)).into());
         }
         if let Some(active) = tx.active_operation(bay.uuid).await? {
-            return Err(refusal(in_progress(active.kind).as_str()).into());
+            return Err(refusal(in_progress(active.kind)).into());
         }
         let before = Before {
             node_count: bay.node_count,
@@ -252,16 +247,17 @@ impl Write for UpdateBay {
         let changed =
             Bay { node_count: wanted, status: Some(Status::UpdateInProgress), status_reason: None, ..bay };
         tx.update_bay(&changed).await?;
-        self.command.begin(tx, &changed, Some(before)).await
+        let progress = Progress { before: Some(before), ..self.command.progress() };
+        self.command.begin(tx, &changed, &progress).await
     }
 }
 
-fn in_progress(kind: Kind) -> Status {
-    match kind {
-        Kind::BayCreate => Status::CreateInProgress,
-        Kind::BayUpdate => Status::UpdateInProgress,
-        Kind::BayDelete => Status::DeleteInProgress,
+/// The status that tells of an operation on a bay.
+fn in_progress(kind: Kind) -> &'static str {
+    if kind == Kind::BayCreate {
+        return Status::CreateInProgress.as_str();
     }
+    if kind.is_delete() { Status::DeleteInProgress.as_str() } else { Status::UpdateInProgress.as_str() }
 }
 
 async fn locate(tx: &mut Transaction, scope: &Scope, uuid: Uuid) -> Result<Bay, CallError> {
@@ -311,7 +307,7 @@ impl Write for DeleteBay {
             None => {
                 let leaving = Bay { status: Some(Status::DeleteInProgress), status_reason: None, ..bay };
                 tx.update_bay(&leaving).await?;
-                self.command.begin(tx, &leaving, None).await
+                self.command.begin(tx, &leaving, &self.command.progress()).await
             }
             // The first delete answers this caller too; one that has answered already has nothing more to say.
             Some(active) if active.kind == Kind::BayDelete => self.join(tx, &active).await,
@@ -320,7 +316,7 @@ impl Write for DeleteBay {
                 Some(earlier) => self.join(tx, &earlier).await,
                 None => {
                     tx.supersede(active.uuid).await?;
-                    self.command.begin_after(tx, &bay, active.uuid).await
+                    self.command.begin_after(tx, &bay, &self.command.progress(), active.uuid).await
                 }
             },
         }

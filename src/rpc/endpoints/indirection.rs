@@ -15,6 +15,7 @@ use crate::objects;
 use crate::rpc::arguments::{self, Argument, bind, optional, required};
 use crate::rpc::method::{Action, Answers, Call, CallError, Method};
 
+mod app;
 mod bay;
 mod bay_lock;
 mod bay_model;
@@ -22,11 +23,18 @@ mod magnum_service;
 mod verbs;
 mod x509_key_pair;
 
-pub(super) use verbs::Editable;
+pub(super) use app::filter as app_filter;
+pub(super) use verbs::{Editable, page as page_of, sorted};
 
 /// Every class with methods that a client may call.
-static CLASSES: &[&Class] =
-    &[&bay::CLASS, &bay_model::CLASS, &x509_key_pair::CLASS, &magnum_service::CLASS, &bay_lock::CLASS];
+static CLASSES: &[&Class] = &[
+    &app::CLASS,
+    &bay::CLASS,
+    &bay_model::CLASS,
+    &x509_key_pair::CLASS,
+    &magnum_service::CLASS,
+    &bay_lock::CLASS,
+];
 
 /// An object's name and its remotable methods.
 struct Class {

@@ -310,7 +310,7 @@ fn uuid(ident: &str) -> Option<Key> {
     Uuid::parse_str(ident).ok().map(Key::Uuid)
 }
 
-fn sorted(error: CallError) -> CallError {
+pub(in crate::rpc::endpoints) fn sorted(error: CallError) -> CallError {
     let text = match &error {
         CallError::Store(store::Error::SortKey(key)) => {
             format!("The sort_key value \"{key}\" is an invalid field for sorting")
@@ -321,7 +321,7 @@ fn sorted(error: CallError) -> CallError {
     Fault::InvalidParameterValue(text).into()
 }
 
-fn page<E: Entity>(asked: &Map) -> Result<Page, CallError> {
+pub(in crate::rpc::endpoints) fn page<E: Entity>(asked: &Map) -> Result<Page, CallError> {
     let marker = match asked.get("marker") {
         None | Some(Value::Null) => None,
         // The whole object, as the API read it before.

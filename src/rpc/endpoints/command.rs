@@ -6,16 +6,19 @@ use mesos_conductor_proto::object::Object;
 use secrecy::SecretString;
 use uuid::Uuid;
 
-use crate::bay::Bay;
 use crate::error::Fault;
-use crate::notify::{Event, Initiator, Outcome};
-use crate::operation::progress::{Before, Progress};
+use crate::notify::{Event, Initiator, Outcome, Told};
+use crate::operation::progress::Progress;
 use crate::operation::record::{Kind, Operation, ReplyTo};
 use crate::operation::runner::Workshop;
 use crate::operation::steps;
-use crate::rpc::arguments;
+use crate::rpc::arguments::{self, Argument, optional};
 use crate::rpc::method::{Call, CallError, Written};
 use crate::store::{self, Transaction};
+
+/// The extras of every command, off unless given.
+pub(super) const WAIT: Argument = optional("wait").flag();
+pub(super) const NOTIFY_QUEUE: Argument = optional("notify_queue").text();
 
 /// What every command brings to its operation.
 pub(super) struct Command {
@@ -64,30 +67,33 @@ impl Command {
         })
     }
 
+    /// What every operation is told, to be completed with what this one is to do.
+    pub(super) fn progress(&self) -> Progress {
+        Progress {
+            initiator: self.initiator.clone(),
+            notify_queue: self.notify_queue.clone(),
+            ..Progress::default()
+        }
+    }
+
     async fn operation(
         &self,
         tx: &mut Transaction,
-        bay: &Bay,
-        before: Option<Before>,
+        subject: Uuid,
+        progress: &Progress,
     ) -> Result<Operation, CallError> {
         let now_ms = tx.now_ms().await?;
-        let progress = Progress {
-            initiator: self.initiator.clone(),
-            notify_queue: self.notify_queue.clone(),
-            before,
-            failure: None,
-            stack_may_appear: false,
-        };
+        // Only what begins or ends in the cloud needs it; all else is done as the bay's trustee or as ourselves.
+        let needs_token = matches!(self.kind, Kind::BayCreate | Kind::BayDelete);
         Ok(Operation {
             uuid: Uuid::new_v4(),
             kind: self.kind,
-            subject: bay.uuid,
+            subject,
             request_id: self.request_id.clone(),
             step: steps::first(self.kind).to_owned(),
             attempts: 0,
             progress: progress.encode(),
-            // Scaling is done as the bay's trustee, or as the service user.
-            token: self.token.clone().filter(|_| self.kind != Kind::BayUpdate),
+            token: self.token.clone().filter(|_| needs_token),
             superseded: false,
             deadline_ms: Some(self.shop.deadline_after(now_ms)),
             created_ms: now_ms,
@@ -95,32 +101,34 @@ impl Command {
     }
 
     /// Records the operation, and that it has begun.
-    pub(super) async fn begin(
+    pub(super) async fn begin<T: Told>(
         &self,
         tx: &mut Transaction,
-        bay: &Bay,
-        before: Option<Before>,
+        subject: &T,
+        progress: &Progress,
     ) -> Result<Written, CallError> {
-        let operation = self.operation(tx, bay, before).await?;
+        let operation = self.operation(tx, subject.uuid(), progress).await?;
         match tx.insert_operation(&operation).await {
             Err(store::Error::Busy { .. }) => {
-                return Err(Fault::OperationInProgress(bay.name.clone().unwrap_or_default()).into());
+                let name = subject.name().unwrap_or_default().to_owned();
+                return Err(Fault::OperationInProgress(name).into());
             }
             other => other?,
         }
-        self.accepted(tx, &operation, bay).await
+        self.accepted(tx, &operation, subject).await
     }
 
-    /// Records an operation that waits for the active one to end.
-    pub(super) async fn begin_after(
+    /// Records an operation that waits for another one to end.
+    pub(super) async fn begin_after<T: Told>(
         &self,
         tx: &mut Transaction,
-        bay: &Bay,
-        active: Uuid,
+        subject: &T,
+        progress: &Progress,
+        predecessor: Uuid,
     ) -> Result<Written, CallError> {
-        let operation = self.operation(tx, bay, None).await?;
-        tx.insert_successor(&operation, active).await?;
-        self.accepted(tx, &operation, bay).await
+        let operation = self.operation(tx, subject.uuid(), progress).await?;
+        tx.insert_successor(&operation, predecessor).await?;
+        self.accepted(tx, &operation, subject).await
     }
 
     /// The operation answers this command's caller, whoever asked for it first.
@@ -138,14 +146,15 @@ impl Command {
         Ok(())
     }
 
-    async fn accepted(
+    async fn accepted<T: Told>(
         &self,
         tx: &mut Transaction,
         operation: &Operation,
-        bay: &Bay,
+        subject: &T,
     ) -> Result<Written, CallError> {
         self.await_answer(tx, operation.uuid).await?;
-        let event = Event { kind: self.kind, outcome: Outcome::Pending, of: bay, initiator: &self.initiator };
+        let event =
+            Event { kind: self.kind, outcome: Outcome::Pending, of: subject, initiator: &self.initiator };
         for message in self.shop.notifier.messages(&event, None) {
             tx.enqueue(&message, Some(&self.shop.owner)).await?;
         }

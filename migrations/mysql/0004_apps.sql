@@ -1,0 +1,36 @@
+-- Apps that run on bays, and which worker watches which bay's framework.
+-- MySQL commits each statement by itself: every one must bear being run twice.
+
+CREATE TABLE IF NOT EXISTS app (
+    id INT NOT NULL AUTO_INCREMENT PRIMARY KEY,
+    created_at DATETIME,
+    updated_at DATETIME,
+    uuid VARCHAR(36) NOT NULL,
+    name VARCHAR(255),
+    bay_uuid VARCHAR(36) NOT NULL,
+    project_id VARCHAR(255),
+    user_id VARCHAR(255),
+    manifest MEDIUMTEXT,
+    manifest_url TEXT,
+    framework_id MEDIUMTEXT,
+    instances BIGINT,
+    status VARCHAR(20),
+    status_reason TEXT,
+    version VARCHAR(64),
+    deployment_id TEXT,
+    tasks_staged BIGINT,
+    tasks_running BIGINT,
+    tasks_healthy BIGINT,
+    tasks_unhealthy BIGINT,
+    endpoints MEDIUMTEXT,
+    CONSTRAINT uniq_app0uuid UNIQUE (uuid),
+    CONSTRAINT uniq_app0bay_uuid0name UNIQUE (bay_uuid, name),
+    INDEX ix_app_project_id (project_id)
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
+
+CREATE TABLE IF NOT EXISTS bay_watch (
+    bay_uuid VARCHAR(36) NOT NULL,
+    owner VARCHAR(255) NOT NULL,
+    until_ms BIGINT NOT NULL,
+    PRIMARY KEY (bay_uuid)
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
