@@ -1,11 +1,13 @@
 //! The command line: the worker itself, and a client of it for people.
 
+mod app;
 mod bay;
 mod baymodel;
 mod call;
 mod conductor;
 mod config;
 mod db;
+mod deployment;
 mod error;
 mod identity;
 mod object;
@@ -81,6 +83,12 @@ enum Command {
     /// Creates, shows and deletes bay models
     #[command(subcommand, name = "baymodel", visible_alias = "bay-model")]
     BayModel(baymodel::Command),
+    /// Creates, shows, changes and deletes apps on a bay
+    #[command(subcommand)]
+    App(Box<app::Command>),
+    /// Lists and ends the deployments of a bay
+    #[command(subcommand)]
+    Deployment(deployment::Command),
     /// Prints notifications as they come
     Watch(watch::Watch),
     /// Prepares the database
@@ -129,6 +137,8 @@ fn run(cli: Cli, output: &mut Output) -> Result<(), Error> {
             Command::Call(command) => command.run(&global, output).await,
             Command::Bay(command) => command.run(&global, output).await,
             Command::BayModel(command) => command.run(&global, output).await,
+            Command::App(command) => command.run(&global, output).await,
+            Command::Deployment(command) => command.run(&global, output).await,
             Command::Watch(command) => command.run(&global, output).await,
             Command::Db(command) => command.run(&global, output).await,
             Command::Config(command) => command.run(&global, output),

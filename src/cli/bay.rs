@@ -11,7 +11,7 @@ use super::{
     identity::Identity,
     object::{self, Class, Page},
     output::Output,
-    wait,
+    wait::{self, Wait},
 };
 
 const COLUMNS: &[&str] = &["uuid", "name", "status", "master_count", "node_count", "api_address"];
@@ -98,17 +98,6 @@ pub(super) struct Create {
     identity: Identity,
 }
 
-/// Whether to stay until it is done.
-#[derive(Debug, Clone, Copy, Args)]
-pub(super) struct Wait {
-    /// Waits until it is done, showing progress (the default)
-    #[arg(long, overrides_with = "no_wait")]
-    wait: bool,
-    /// Returns as soon as the conductor has taken the request
-    #[arg(long, overrides_with = "wait")]
-    no_wait: bool,
-}
-
 impl Command {
     pub(super) async fn run(self, global: &Global, output: &mut Output) -> Result<(), Error> {
         let identity = match &self {
@@ -170,7 +159,7 @@ impl Create {
         let args =
             object::arguments([("bay", bay.to_primitive()), ("bay_create_timeout", json!(self.timeout))]);
         let bay = object::decode(&conductor.call("bay_create", args).await?)?;
-        finish(conductor, bay, self.wait, output).await
+        wait::finish(conductor, bay, self.wait, FIELDS, output).await
     }
 }
 
@@ -186,7 +175,7 @@ async fn update(
     bay.change("node_count", node_count)?;
     let args = object::arguments([("bay", bay.to_primitive())]);
     let bay = object::decode(&conductor.call("bay_update", args).await?)?;
-    finish(conductor, bay, wait, output).await
+    wait::finish(conductor, bay, wait, FIELDS, output).await
 }
 
 async fn delete(
@@ -196,43 +185,10 @@ async fn delete(
     output: &mut Output,
 ) -> Result<(), Error> {
     let bay = object::get(conductor, Class::Bay, ident).await?;
-    let uuid = uuid(&bay)?;
+    let uuid = bay.text("uuid");
+    let uuid = uuid.ok_or_else(|| Error::Garbage("the conductor sent a bay without a uuid".to_owned()))?;
     conductor.call("bay_delete", object::arguments([("uuid", Value::from(uuid))])).await?;
-    if wait.no_wait {
-        output.note(&format!("bay {uuid} is being deleted"));
-        return Ok(());
-    }
-    match wait::until_settled(conductor, uuid, output).await? {
-        None => {
-            output.note(&format!("bay {uuid} is deleted"));
-            Ok(())
-        }
-        Some(bay) => Err(Error::Ended(format!("the bay is still there: {}", wait::state(&bay)))),
-    }
-}
-
-/// Waits if asked to, and prints how the bay is then.
-async fn finish(
-    conductor: &dyn Conductor,
-    bay: Object,
-    wait: Wait,
-    output: &mut Output,
-) -> Result<(), Error> {
-    if wait.no_wait || !wait::is_in_progress(&bay) {
-        return print(&bay, output);
-    }
-    let uuid = uuid(&bay)?;
-    let Some(bay) = wait::until_settled(conductor, uuid, output).await? else {
-        return Err(Error::Ended(format!(
-            "bay {uuid} is gone: it could not be made, or somebody deleted it"
-        )));
-    };
-    print(&bay, output)?;
-    if wait::is_failed(&bay) { Err(Error::Ended(wait::state(&bay))) } else { Ok(()) }
-}
-
-fn uuid(bay: &Object) -> Result<&str, Error> {
-    bay.text("uuid").ok_or_else(|| Error::Garbage("the conductor sent a bay without a uuid".to_owned()))
+    wait::until_gone(conductor, &bay, wait, output).await
 }
 
 fn print(bay: &Object, output: &mut Output) -> Result<(), Error> {

@@ -42,7 +42,7 @@ pub(super) enum Error {
 }
 
 impl Error {
-    /// After sysexits.h; 1 when the conductor was asked and said no, or the bay failed.
+    /// After sysexits.h; 1 when the conductor was asked and said no, or the bay or app failed.
     pub(super) fn exit_code(&self) -> u8 {
         match self {
             Self::Failure(_) | Self::Ended(_) => 1,
@@ -61,8 +61,8 @@ impl Error {
         matches!(self, Self::TimedOut { .. } | Self::Unreachable(_))
     }
 
-    /// The conductor knows no such bay (or it belongs to somebody else).
-    pub(super) fn is_bay_not_found(&self) -> bool {
-        matches!(self, Self::Failure(failure) if failure.class == "BayNotFound")
+    /// The conductor knows no such bay or app (or it belongs to somebody else). An app goes with its bay.
+    pub(super) fn is_not_found(&self) -> bool {
+        matches!(self, Self::Failure(failure) if matches!(failure.class.as_str(), "BayNotFound" | "AppNotFound"))
     }
 }

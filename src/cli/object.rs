@@ -10,11 +10,12 @@ use uuid::Uuid;
 
 use super::{conductor::Conductor, error::Error};
 
-/// The objects that the command line deals with, at the version it speaks (Mitaka's).
+/// The objects that the command line deals with, at the version it speaks (Mitaka's, where Mitaka has them).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Class {
     Bay,
     BayModel,
+    App,
 }
 
 impl Class {
@@ -22,11 +23,16 @@ impl Class {
         match self {
             Self::Bay => "Bay",
             Self::BayModel => "BayModel",
+            Self::App => "App",
         }
     }
 
+    pub(super) fn is_of(self, object: &Object) -> bool {
+        object.name() == self.name()
+    }
+
     fn version(self) -> Version {
-        definition(self.name()).expect("the wire contract defines both objects").latest
+        definition(self.name()).expect("the wire contract defines them all").latest
     }
 }
 
@@ -56,6 +62,12 @@ pub(super) async fn get(conductor: &dyn Conductor, class: Class, ident: &str) ->
     decode(&class_action(conductor, class, method, json!([ident])).await?)
 }
 
+/// An app has no meaning without its bay; each by uuid or name.
+pub(super) async fn get_app(conductor: &dyn Conductor, app: &str, bay: &str) -> Result<Object, Error> {
+    let args = arguments([("app_ident", app.into()), ("bay_ident", bay.into())]);
+    decode(&conductor.call("app_show", args).await?)
+}
+
 pub(super) async fn list(conductor: &dyn Conductor, class: Class, page: &Page) -> Result<Vec<Object>, Error> {
     // The API sends the marker as the object itself.
     let marker = match &page.marker {
@@ -63,11 +75,25 @@ pub(super) async fn list(conductor: &dyn Conductor, class: Class, page: &Page) -
         None => Value::Null,
     };
     let args = json!([page.limit, marker, page.sort_key, page.sort_dir]);
-    let answer = class_action(conductor, class, "list", args).await?;
-    let objects = answer.as_array();
-    let objects =
-        objects.ok_or_else(|| Error::Garbage(format!("a list was asked for, and {} came", kind(&answer))))?;
-    objects.iter().map(decode).collect()
+    decode_list(&class_action(conductor, class, "list", args).await?)
+}
+
+pub(super) fn decode_list(answer: &Value) -> Result<Vec<Object>, Error> {
+    items(answer)?.iter().map(decode).collect()
+}
+
+/// What an answer lists.
+pub(super) fn items(answer: &Value) -> Result<&Vec<Value>, Error> {
+    answer
+        .as_array()
+        .ok_or_else(|| Error::Garbage(format!("a list was asked for, and {} came", kind(answer))))
+}
+
+/// Plain values as they are listed, for printing.
+pub(super) fn rows(answer: &Value) -> Result<Vec<Map>, Error> {
+    let row = |item: &Value| item.as_object().cloned();
+    let wrong = || Error::Garbage("a list of maps was asked for, and something else came".to_owned());
+    items(answer)?.iter().map(|item| row(item).ok_or_else(wrong)).collect()
 }
 
 /// Which part of a list, in which order.
