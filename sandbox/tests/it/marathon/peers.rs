@@ -2,6 +2,8 @@
 //!
 //! They run when their runtimes are named: `CONDUCTOR_TEST_MARATHON_PYTHON` is a Python with the package
 //! `marathon`, `CONDUCTOR_TEST_MARATHON_NODE` a `node_modules` with the package `marathon-event-bus-client`.
+//! `scripts/example-peers.sh` makes both; where every test is to run (`CONDUCTOR_TEST_REQUIRE_SERVICES`), they must be
+//! there.
 
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
@@ -17,8 +19,13 @@ fn script(name: &str) -> PathBuf {
 }
 
 fn runtime(variable: &str) -> Option<String> {
-    let found = std::env::var(variable).ok().filter(|value| !value.is_empty());
+    let named = |variable: &str| std::env::var(variable).ok().filter(|value| !value.is_empty());
+    let found = named(variable);
     if found.is_none() {
+        assert!(
+            named("CONDUCTOR_TEST_REQUIRE_SERVICES").is_none(),
+            "{variable} is not set: scripts/example-peers.sh says to what"
+        );
         eprintln!("not run: {variable} is not set");
     }
     found
