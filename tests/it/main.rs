@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod amqp;
 #[cfg(test)]
+mod apps;
+#[cfg(test)]
 mod bays;
 #[cfg(test)]
 mod clients;

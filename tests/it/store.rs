@@ -6,6 +6,7 @@
 
 pub(crate) mod database;
 
+mod apps;
 mod bays;
 mod key_pairs;
 mod leases;
@@ -52,6 +53,13 @@ macro_rules! conformance {
 }
 
 conformance! {
+    apps:
+        an_app_reads_back_as_written_and_its_manifest_is_sealed,
+        names_are_unique_within_a_bay_and_claims_are_noticed,
+        operations_on_an_app_stand_in_a_row,
+        who_waits_at_a_step_can_be_woken,
+        a_bay_with_apps_is_watched_by_one_worker,
+        a_deleted_bay_leaves_no_app;
     schema:
         migrating_twice_changes_nothing,
         two_migrations_at_once_do_no_harm,

@@ -1,5 +1,7 @@
 //! A world per test: its own sandbox cloud, database, exchange and topic; workers in it are real processes.
 
+#[path = "support/app.rs"]
+pub(crate) mod app;
 #[path = "support/database.rs"]
 pub(crate) mod database;
 #[path = "support/document.rs"]
@@ -96,6 +98,8 @@ topic = "{topic}"
 operation_lease = "{lease}s"
 encryption_key = "{key}"
 poll_interval = "100ms"
+[marathon]
+poll_interval = "1s"
 [telemetry]
 health_listen = "127.0.0.1:0"
 log_format = "json"
@@ -135,6 +139,13 @@ driver = "messagingv2"
 
     pub(crate) async fn worker(&self) -> Worker {
         Worker::start(self, "", None).await
+    }
+
+    /// A worker with these options in its section `[marathon]`.
+    pub(crate) async fn framework_worker(&self, options: &str) -> Worker {
+        let configuration =
+            self.configuration("").replace("[marathon]\n", &format!("[marathon]\n{options}\n"));
+        Worker::start_with(self, &configuration, None).await
     }
 
     /// A worker that stops itself at a named point: `kill:bay_create/stack/effect`.

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use super::{ask, changed, deed, list, stranger};
+use crate::support::app::{Town, manifest};
 use crate::support::{Caller, World, data, failure_class, model_fields, object};
 
 /// What a stranger is told.
@@ -35,9 +36,11 @@ async fn a_stranger_neither_sees_nor_changes_anything_by_any_method() {
     let model = caller.make("BayModel", model_fields()).await;
     let bay = caller.make("Bay", json!({ "name": "mine", "baymodel_id": model["uuid"] })).await;
     let pair = caller.make("X509KeyPair", json!({ "name": "mine", "bay_uuid": bay["uuid"] })).await;
+    let town = Town::of(&caller, &caller.create_bay(model["uuid"].as_str().unwrap()).await);
+    let app = data(&town.run("web", &manifest("/web")).await).clone();
     let everything = async || {
         let mut all = Vec::new();
-        for name in ["Bay", "BayModel", "X509KeyPair"] {
+        for name in ["App", "Bay", "BayModel", "X509KeyPair"] {
             all.push(caller.call("object_class_action", list(name, json!({}))).await.unwrap());
         }
         all
@@ -47,6 +50,7 @@ async fn a_stranger_neither_sees_nor_changes_anything_by_any_method() {
     for remotable in mesos_conductor::rpc::remotable_methods() {
         let (name, method) = (remotable.object, remotable.method);
         let (row, title, class) = match name {
+            "App" => (&app, "web", "AppNotFound"),
             "Bay" => (&bay, "mine", "BayNotFound"),
             "BayModel" => (&model, "mesos-model", "BayModelNotFound"),
             "X509KeyPair" => (&pair, "mine", "X509KeyPairNotFound"),
@@ -83,7 +87,7 @@ async fn a_stranger_neither_sees_nor_changes_anything_by_any_method() {
             (answer, told) => panic!("{name}.{method}: {answer:?}, not {told:?}"),
         }
     }
-    assert_eq!(tried, BTreeSet::from(["Bay", "BayModel", "X509KeyPair"]));
+    assert_eq!(tried, BTreeSet::from(["App", "Bay", "BayModel", "X509KeyPair"]));
     let delete =
         caller.call_as(stranger(&world), "x509keypair_delete", json!({ "uuid": pair["uuid"] })).await;
     assert_eq!(failure_class(&delete.unwrap_err()), "X509KeyPairNotFound");
