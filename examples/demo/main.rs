@@ -1,8 +1,10 @@
-//! The demo: a bay is created, scaled and deleted through a real RabbitMQ, by the programs as they are built.
+//! The demo: a bay is created and scaled, runs an app, and is deleted, through a real RabbitMQ, by the programs as
+//! they are built.
 //!
 //! The cloud is the sandbox; everything else is what a deployment has. It checks what it shows, and what it starts
 //! or declares it takes away, also after Ctrl-C. `make demo` names the broker in `CONDUCTOR_DEMO_AMQP_URL`.
 
+mod app;
 mod observers;
 mod stage;
 mod timeline;
@@ -55,7 +57,7 @@ async fn main() -> ExitCode {
 
 /// The story.
 async fn play(stage: &mut Stage) -> anyhow::Result<()> {
-    step("A stand-in cloud (Keystone and Heat) and one worker on SQLite");
+    step("A stand-in cloud (Keystone, Heat, and a Marathon for each bay) and one worker on SQLite");
     stage.set().await?;
     let observers = Observers::start(stage).await?;
 
@@ -71,7 +73,9 @@ async fn play(stage: &mut Stage) -> anyhow::Result<()> {
     stage.cli("bay update demo --node-count 3").await?;
     observers.expect("UPDATE_COMPLETE", 3).await?;
 
-    step("And away");
+    app::play(stage, &observers).await?;
+
+    step("And away with the bay");
     stage.cli("bay delete demo").await?;
     observers.expect_gone().await?;
     stage.cli("baymodel delete mesos").await?;

@@ -1,5 +1,5 @@
 //! Those who watch while the story runs: a tap on the control exchange, a notification listener, and a client that
-//! asks how the bay is.
+//! asks how the bay and its app are.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -76,6 +76,23 @@ impl Observers {
         Ok(())
     }
 
+    /// Checks the app: how it is, and that so many of its tasks are healthy and can be reached.
+    pub(crate) async fn expect_app(&self, status: &str, tasks: usize) -> anyhow::Result<()> {
+        let apps = apps(&self.client, &self.context).await?;
+        let [app] = &apps[..] else { bail!("one app is expected, not {}", apps.len()) };
+        ensure!(app["status"] == status, "the app is {}, not {status}", app["status"]);
+        ensure!(app["tasks_healthy"] == tasks, "not {tasks} tasks are healthy but {}", app["tasks_healthy"]);
+        let reachable = app["endpoints"].as_array().map_or(0, Vec::len);
+        ensure!(reachable >= tasks, "not {tasks} tasks can be reached but {}", app["endpoints"]);
+        Ok(())
+    }
+
+    pub(crate) async fn expect_no_app(&self) -> anyhow::Result<()> {
+        let apps = apps(&self.client, &self.context).await?;
+        ensure!(apps.is_empty(), "the app is still there: {apps:?}");
+        Ok(())
+    }
+
     /// Waits for the last notification, and hands over what was noted.
     pub(crate) async fn finish(mut self) -> anyhow::Result<Story> {
         let complete = eventually(PATIENCE, async || {
@@ -127,12 +144,15 @@ async fn note_notifications(mut listener: NotificationListener, notes: Notes, st
     listener.close().await;
 }
 
-/// Looks at the bay five times a second and notes what is new.
+/// Looks at the bay and its app five times a second and notes what is new.
 async fn note_states(client: Client, context: RequestContext, notes: Notes, stop: CancellationToken) {
     let mut every = tokio::time::interval(Duration::from_millis(200));
     while stop.run_until_cancelled(every.tick()).await.is_some() {
         if let Ok(bays) = bays(&client, &context).await {
-            lock(&notes).state(now(), bays.first());
+            lock(&notes).bay(now(), bays.first());
+        }
+        if let Ok(apps) = apps(&client, &context).await {
+            lock(&notes).app(now(), apps.first());
         }
     }
 }
@@ -143,11 +163,25 @@ async fn bays(client: &Client, context: &RequestContext) -> anyhow::Result<Vec<V
         "objname": "Bay", "objmethod": "list", "objver": "1.5",
         "args": [10, null], "kwargs": { "sort_key": "id", "sort_dir": "asc" },
     });
+    listed(client, context, "object_class_action", args).await
+}
+
+/// The fields of the demo project's apps.
+async fn apps(client: &Client, context: &RequestContext) -> anyhow::Result<Vec<Value>> {
+    listed(client, context, "app_list", json!({})).await
+}
+
+async fn listed(
+    client: &Client,
+    context: &RequestContext,
+    method: &str,
+    args: Value,
+) -> anyhow::Result<Vec<Value>> {
     let Value::Object(args) = args else { bail!("the arguments are a map") };
     let options = CallOptions { context: context.clone(), ..CallOptions::default() };
-    let listed = client.call("object_class_action", args, options).await?;
+    let listed = client.call(method, args, options).await?;
     let listed = listed.as_array().context("the conductor answers with a list")?;
-    Ok(listed.iter().map(|bay| bay["magnum_object.data"].clone()).collect())
+    Ok(listed.iter().map(|object| object["magnum_object.data"].clone()).collect())
 }
 
 fn now() -> OffsetDateTime {

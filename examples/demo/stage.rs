@@ -21,6 +21,8 @@ use super::{eventually, say};
 
 /// How much faster than a real cloud: a create takes eight seconds.
 const SPEED: &str = "40";
+/// How much faster than a real Marathon: slow enough that an app is seen to come up.
+const MARATHON_SPEED: &str = "6";
 /// How long a reply queue outlives a client that was interrupted.
 const TRANSIENT_TTL: Duration = Duration::from_secs(10);
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -112,7 +114,8 @@ impl Stage {
 
     async fn start_sandbox(&mut self) -> anyhow::Result<()> {
         let mut command = self.command("mesos-conductor-sandbox")?;
-        command.args(["serve", "--speed", SPEED]).stdout(Stdio::piped()).stderr(self.log("sandbox.log")?);
+        command.args(["serve", "--speed", SPEED, "--marathon-speed", MARATHON_SPEED]);
+        command.stdout(Stdio::piped()).stderr(self.log("sandbox.log")?);
         let sandbox = self
             .sandbox
             .insert(command.process_group(0).kill_on_drop(true).spawn().context("starting the sandbox")?);
@@ -194,18 +197,45 @@ impl Stage {
 
     /// Shows a command and runs it, as the demo user of the sandbox.
     pub(crate) async fn cli(&self, arguments: &str) -> anyhow::Result<()> {
+        let mut command = self.cli_command(arguments)?;
+        // A new model is shown by the list that follows, and of an app that is known by now the progress says enough.
+        let quiet = ["baymodel create", "app scale", "app rollback"];
+        let quiet = quiet.iter().any(|command| arguments.starts_with(command));
+        command.stdout(if quiet { Stdio::null() } else { Stdio::inherit() });
+        let status = command.status().await.context("running the command line")?;
+        ensure!(status.success(), "`mesos-conductor {arguments}` ended with {status}");
+        Ok(())
+    }
+
+    /// The same for a command that has to tell a failure.
+    pub(crate) async fn cli_fails(&self, arguments: &str) -> anyhow::Result<()> {
+        let mut command = self.cli_command(arguments)?;
+        let status = command.stdout(Stdio::null()).status().await.context("running the command line")?;
+        ensure!(status.code() == Some(1), "`mesos-conductor {arguments}` ended with {status}, not with 1");
+        say("(exit status 1, as it should be)");
+        Ok(())
+    }
+
+    /// The same, and gives what the command printed.
+    pub(crate) async fn cli_says(&self, arguments: &str) -> anyhow::Result<String> {
+        let mut command = self.cli_command(arguments)?;
+        let output = command.stderr(Stdio::inherit()).output().await.context("running the command line")?;
+        let (status, text) = (output.status, String::from_utf8(output.stdout)?);
+        say(text.trim_end());
+        ensure!(status.success(), "`mesos-conductor {arguments}` ended with {status}");
+        Ok(text)
+    }
+
+    fn cli_command(&self, arguments: &str) -> anyhow::Result<Command> {
         say(&format!("$ mesos-conductor {arguments}"));
         let mut command = self.command("mesos-conductor")?;
         command.args(arguments.split_whitespace()).kill_on_drop(true).envs(self.identity());
         for (section, name, value) in self.broker_options()? {
             command.env(format!("CONDUCTOR__{}__{}", section.to_uppercase(), name.to_uppercase()), value);
         }
-        // A new model is shown by the list that follows.
-        let quiet = arguments.starts_with("baymodel create");
-        command.stdout(if quiet { Stdio::null() } else { Stdio::inherit() });
-        let status = command.status().await.context("running the command line")?;
-        ensure!(status.success(), "`mesos-conductor {arguments}` ended with {status}");
-        Ok(())
+        // The manifests are named as a reader finds them.
+        command.current_dir(env!("CARGO_MANIFEST_DIR"));
+        Ok(command)
     }
 
     fn identity(&self) -> impl Iterator<Item = (&'static str, String)> {
@@ -265,6 +295,15 @@ impl Stage {
     pub(crate) async fn ask_cloud(&self, what: &str) -> anyhow::Result<Value> {
         let control = self.cloud["control_url"].as_str().context("the sandbox has a control API")?;
         Ok(reqwest::get(format!("{control}/{what}")).await?.json().await?)
+    }
+
+    pub(crate) async fn tell_cloud(&self, what: &str, body: &Value) -> anyhow::Result<()> {
+        let control = self.cloud["control_url"].as_str().context("the sandbox has a control API")?;
+        let told =
+            reqwest::Client::new().post(format!("{control}/{what}")).body(body.to_string()).send().await?;
+        let (status, text) = (told.status(), told.text().await?);
+        ensure!(status.is_success(), "the sandbox does not take {what}: {status}: {text}");
+        Ok(())
     }
 
     /// The end of the worker's log, for a demo that failed.

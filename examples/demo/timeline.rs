@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, bail, ensure};
 use mesos_conductor_proto::message::Request;
 use mesos_conductor_proto::notification::Notification;
 use serde_json::Value;
@@ -11,12 +11,22 @@ use time::format_description::well_known::Rfc3339;
 
 use super::stage::log_lines;
 
-/// What the lifecycle of one bay publishes, in this order.
-const NOTIFICATIONS: [&str; 6] = [
+/// What the lifecycle of a bay with one app publishes, in this order.
+const NOTIFICATIONS: [&str; 16] = [
     "magnum.cluster.create pending",
     "magnum.cluster.create success",
     "magnum.cluster.update pending",
     "magnum.cluster.update success",
+    "magnum.app.create pending",
+    "magnum.app.create success",
+    "magnum.app.scale pending",
+    "magnum.app.scale success",
+    "magnum.app.update pending",
+    "magnum.app.update failure",
+    "magnum.app.rollback pending",
+    "magnum.app.rollback success",
+    "magnum.app.delete pending",
+    "magnum.app.delete success",
     "magnum.cluster.delete pending",
     "magnum.cluster.delete success",
 ];
@@ -31,13 +41,32 @@ const STATES: [&str; 6] = [
     "gone",
 ];
 
+/// The states of the app: it is created, scaled, spoilt, rolled back and deleted.
+const APP_STATES: [&str; 10] = [
+    "CREATE_IN_PROGRESS",
+    "CREATE_COMPLETE",
+    "UPDATE_IN_PROGRESS",
+    "UPDATE_COMPLETE",
+    "UPDATE_IN_PROGRESS",
+    "UPDATE_FAILED",
+    "UPDATE_IN_PROGRESS",
+    "UPDATE_COMPLETE",
+    "DELETE_IN_PROGRESS",
+    "gone",
+];
+
 /// What the observers noted.
 #[derive(Default)]
 pub(crate) struct Story {
     calls: Vec<Call>,
     notifications: Vec<(OffsetDateTime, String)>,
-    states: Vec<(OffsetDateTime, String)>,
+    bay: States,
+    app: States,
 }
+
+/// The states of one thing, each noted when it was first seen.
+#[derive(Default)]
+struct States(Vec<(OffsetDateTime, String)>);
 
 struct Call {
     at: OffsetDateTime,
@@ -59,21 +88,18 @@ impl Story {
         self.notifications.push((at, format!("{} {outcome}", notification.event_type)));
     }
 
-    pub(crate) fn state(&mut self, at: OffsetDateTime, bay: Option<&Value>) {
-        let state = match bay {
-            Some(bay) => bay["status"].as_str().unwrap_or("without a status"),
-            None if self.states.is_empty() => return,
-            None => "gone",
-        };
-        if self.states.last().is_none_or(|(_, last)| last != state) {
-            self.states.push((at, state.to_owned()));
-        }
+    pub(crate) fn bay(&mut self, at: OffsetDateTime, bay: Option<&Value>) {
+        self.bay.note(at, bay);
+    }
+
+    pub(crate) fn app(&mut self, at: OffsetDateTime, app: Option<&Value>) {
+        self.app.note(at, app);
     }
 
     /// What has to come yet.
     pub(crate) fn missing(&self) -> Vec<&'static str> {
         let seen = |wanted: &&str| {
-            let all = self.notifications.iter().chain(&self.states);
+            let all = self.notifications.iter().chain(&self.bay.0);
             all.map(|(_, text)| text).any(|text| text == wanted)
         };
         NOTIFICATIONS.into_iter().chain(["gone"]).filter(|wanted| !seen(wanted)).collect()
@@ -89,7 +115,8 @@ impl Story {
             entries.push(Entry { at: call.at, kind: Kind::Call, text: call.text });
         }
         let notes = |kind| move |(at, text)| Entry { at, kind, text };
-        entries.extend(self.states.into_iter().map(notes(Kind::State)));
+        entries.extend(self.bay.0.into_iter().map(notes(Kind::Bay)));
+        entries.extend(self.app.0.into_iter().map(notes(Kind::App)));
         entries.extend(self.notifications.into_iter().map(notes(Kind::Notification)));
         let requests = cloud["requests"].as_array().context("the sandbox lists its requests")?;
         for request in requests {
@@ -123,6 +150,27 @@ impl Story {
     }
 }
 
+impl States {
+    fn note(&mut self, at: OffsetDateTime, object: Option<&Value>) {
+        let state = match object {
+            Some(object) => object["status"].as_str().unwrap_or("without a status"),
+            None if self.0.is_empty() => return,
+            None => "gone",
+        };
+        if self.0.last().is_none_or(|(_, last)| last != state) {
+            self.0.push((at, state.to_owned()));
+        }
+    }
+}
+
+/// Whether these states came in this order, and these among them surely. A state that lasts less than a look apart may
+/// go unseen.
+fn follow(seen: &[&str], order: &[&str], sure: &[&str]) -> bool {
+    let mut order = order.iter();
+    seen.iter().all(|state| order.any(|known| known == state))
+        && sure.iter().all(|state| seen.contains(state))
+}
+
 /// What a request asks for, in a line.
 fn describe(request: &Request) -> (String, bool) {
     let text = |name: &str| request.args.get(name).and_then(Value::as_str).unwrap_or_default();
@@ -138,6 +186,8 @@ fn describe(request: &Request) -> (String, bool) {
             let bay = object("bay", "magnum_object.data");
             (format!("{}, node_count {}", request.method, bay["node_count"]), false)
         }
+        "app_show" => ("app_show".to_owned(), true),
+        "app_scale" => (format!("app_scale, instances {}", request.args["instances"]), false),
         method => (method.to_owned(), false),
     }
 }
@@ -150,7 +200,12 @@ fn cloud_entry(request: &Value) -> anyhow::Result<Option<Entry>> {
         return Ok(None);
     }
     let parts: Vec<_> = path.split('/').map(|part| if part.len() > 20 { "…" } else { part }).collect();
-    let kind = if service == "heat" { Kind::Heat } else { Kind::Keystone };
+    let kind = match service {
+        "heat" => Kind::Heat,
+        "keystone" => Kind::Keystone,
+        "marathon" => Kind::Marathon,
+        other => bail!("the sandbox has logged a request to {other}"),
+    };
     let text = format!("{method} {} -> {}", parts.join("/"), request["status"]);
     Ok(Some(Entry { at: instant(&request["time"])?, kind, text }))
 }
@@ -165,8 +220,10 @@ enum Kind {
     Call,
     Keystone,
     Heat,
+    Marathon,
     Reply,
-    State,
+    Bay,
+    App,
     Notification,
 }
 
@@ -193,12 +250,12 @@ impl Timeline {
         };
         ensure!(self.calls == self.replies, "{} calls had {} replies", self.calls, self.replies);
         ensure!(of(Kind::Notification) == NOTIFICATIONS, "notifications: {:?}", of(Kind::Notification));
-        // A state that lasts less than a look apart may go unseen; the others come in this order.
-        let states = of(Kind::State);
-        let mut expected = STATES.iter();
-        let in_order = states.iter().all(|state| expected.any(|known| known == state));
-        let ends = ["CREATE_COMPLETE", "UPDATE_COMPLETE", "gone"].iter().all(|end| states.contains(end));
-        ensure!(in_order && ends, "states: {states:?}");
+        let (bay, app) = (of(Kind::Bay), of(Kind::App));
+        let as_told = follow(&bay, &STATES, &["CREATE_COMPLETE", "UPDATE_COMPLETE", "gone"]);
+        ensure!(as_told, "states of the bay: {bay:?}");
+        let as_told =
+            follow(&app, &APP_STATES, &["CREATE_COMPLETE", "UPDATE_FAILED", "UPDATE_COMPLETE", "gone"]);
+        ensure!(as_told, "states of the app: {app:?}");
         Ok(())
     }
 }
@@ -210,7 +267,9 @@ impl fmt::Display for Timeline {
             let kind = match kind {
                 Kind::Call => "call",
                 Kind::Reply => "reply",
-                Kind::State => "state",
+                Kind::Bay => "bay",
+                Kind::App => "app",
+                Kind::Marathon => "marathon",
                 Kind::Notification => "notification",
                 Kind::Heat => "heat",
                 Kind::Keystone => "keystone",
