@@ -5,7 +5,7 @@
 help: ## say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: ## bring up a RabbitMQ and a stand-in cloud, build a bay, scale it, delete it
+demo: ## bring up a RabbitMQ and a stand-in cloud, build a bay, run an app on it, delete both
 	@scripts/demo.sh $(ARGS)
 
 test: ## bring up RabbitMQ, PostgreSQL and MariaDB and run every test (ARGS='...' goes to cargo test)
