@@ -101,9 +101,7 @@ impl Transaction {
     /// Reads an app and keeps it, and the operation that is active on it, from being changed until the end.
     pub async fn app(&mut self, scope: &Scope, key: Key) -> Result<Option<App>, Error> {
         let Some(app) = find(self, scope, key).await? else { return Ok(None) };
-        // A worker locks its operation before the app: in the other order the two would wait for each other.
-        self.active_operation(app.uuid).await?;
-        self.lock("SELECT id FROM app WHERE uuid = ?", params![app.uuid]).await?;
+        self.lock_behind_operation(app.uuid, "SELECT id FROM app WHERE uuid = ?").await?;
         find(self, scope, key).await
     }
 

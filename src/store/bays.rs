@@ -126,9 +126,7 @@ impl Transaction {
     /// Reads a bay and keeps it, and the operation that is active on it, from being changed until the end.
     pub async fn bay(&mut self, scope: &Scope, key: Key) -> Result<Option<Bay>, Error> {
         let Some(bay) = find(self, scope, key).await? else { return Ok(None) };
-        // A worker locks its operation before the bay: in the other order the two would wait for each other.
-        self.active_operation(bay.uuid).await?;
-        self.lock("SELECT id FROM cluster WHERE uuid = ?", params![bay.uuid]).await?;
+        self.lock_behind_operation(bay.uuid, "SELECT id FROM cluster WHERE uuid = ?").await?;
         find(self, scope, key).await
     }
 

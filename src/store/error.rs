@@ -31,6 +31,9 @@ pub enum Error {
     /// The database undid the transaction because of another one: run it again.
     #[error("the transaction gave way to another one")]
     Retryable(#[source] sqlx::Error),
+    /// An operation began on the row before it could be locked: run the transaction again.
+    #[error("an operation began on the row meanwhile")]
+    Outrun,
     /// A value does not fit its column: the request is at fault.
     #[error("a value does not fit its column")]
     Unstorable(#[source] sqlx::Error),
@@ -54,7 +57,7 @@ pub enum Error {
 impl Error {
     /// Whether the same transaction may succeed when run again at once.
     pub fn is_retryable(&self) -> bool {
-        matches!(self, Self::Retryable(_))
+        matches!(self, Self::Retryable(_) | Self::Outrun)
     }
 
     /// Whether nothing can be recorded for now, so that nothing may be acknowledged either.

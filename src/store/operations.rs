@@ -84,6 +84,18 @@ impl Transaction {
         }
     }
 
+    /// Locks a row behind the operation that is active on it: a worker locks its operation first, and in the other
+    /// order the two would wait for each other.
+    pub(super) async fn lock_behind_operation(&mut self, subject: Uuid, row: &str) -> Result<(), Error> {
+        let locked = self.active_operation(subject).await?.map(|operation| operation.uuid);
+        self.lock(row, params![subject]).await?;
+        if active(self, subject).await?.map(|operation| operation.uuid) == locked {
+            return Ok(());
+        }
+        self.spoil();
+        Err(Error::Outrun)
+    }
+
     /// The operation that begins when this one ends.
     pub async fn successor(&mut self, of: Uuid) -> Result<Option<Operation>, Error> {
         let sql = format!("SELECT {COLUMNS} FROM operation WHERE after_operation = ?");

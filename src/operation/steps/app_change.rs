@@ -29,8 +29,11 @@ impl Plan<App> for AppChange {
     fn failed(&self, scene: &Scene<'_, App>, fault: Fault) -> Change<App> {
         match scene.operation.step.as_str() {
             LOOK => untouched(scene.subject.clone(), fault),
-            // An answer that nobody heard may have changed something: then nothing is as before.
-            SUBMIT if scene.operation.attempts == 1 => as_before(scene, fault),
+            // Each try looks first whether an earlier one was heard. A plain refusal then means that nothing has
+            // changed; where nobody answers, something may have.
+            SUBMIT if !matches!(fault, Fault::FrameworkUnavailable(_) | Fault::Internal(_)) => {
+                as_before(scene, fault)
+            }
             TAKE_BACK | AWAIT_TAKEN_BACK => stuck(scene, &fault),
             _ => broken(scene.subject, fault),
         }
