@@ -5,16 +5,10 @@
 The package talks to the first server that answers. Prints one line of JSON with what it did.
 """
 
-import collections
-import collections.abc
 import json
 import sys
 import threading
 import time
-
-# The package's last release is older than Python 3.10, which took this name away.
-if not hasattr(collections, "Iterable"):
-    collections.Iterable = collections.abc.Iterable
 
 from marathon import MarathonClient
 from marathon.exceptions import ConflictError, MarathonHttpError, NotFoundError
