@@ -54,9 +54,9 @@ def main():
     did.append(f"version {info.version}")
 
     finished = []
-    # Before 0.9 there is no stream. From 1.7 on plans come without the groups that they lead from and to, which the
-    # package takes for granted: it stops at the first deployment event.
-    hears = (0, 9) <= release < (1, 7)
+    # The package stops at the first deployment event whose plan it cannot read: before 1.0 the stand-in tells steps as
+    # lists, as `/v2/deployments` does there; from 1.7 on a plan lacks the groups that it leads from and to.
+    hears = (1, 0) <= release < (1, 7)
     if hears:
         attached = threading.Event()
 

@@ -40,9 +40,10 @@ async fn run_python(python: &str, arguments: Vec<String>) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_python_client_agrees_with_every_release() {
+async fn the_python_client_agrees_with_every_release_that_it_can_read() {
     let Some(python) = runtime("CONDUCTOR_TEST_MARATHON_PYTHON") else { return };
-    for profile in [Profile::V0_15, Profile::V1_3, Profile::V1_8, Profile::V1_11] {
+    // From 1.9 on queue items and groups have roles, which the package's last release refuses to read.
+    for profile in [Profile::V0_15, Profile::V1_3, Profile::V1_8] {
         let town = Town::start(MarathonConfig::of(profile)).await;
         let said = run_python(&python, vec![town.marathon.url()]).await;
         let said: Value = serde_json::from_str(&said).unwrap();
@@ -55,7 +56,7 @@ async fn the_python_client_agrees_with_every_release() {
 async fn the_python_client_works_through_a_follower_with_a_password() {
     let Some(python) = runtime("CONDUCTOR_TEST_MARATHON_PYTHON") else { return };
     let access = Access::basic("ann", "secret");
-    let town = Town::start(MarathonConfig { nodes: 2, access, ..MarathonConfig::default() }).await;
+    let town = Town::start(MarathonConfig { nodes: 2, access, ..MarathonConfig::of(Profile::V1_8) }).await;
     let follower = town.marathon.urls()[1].clone();
     run_python(&python, vec![follower, "ann".to_owned(), "secret".to_owned()]).await;
 }
@@ -74,7 +75,7 @@ async fn the_node_client_hears_a_deployment_from_the_start_to_the_end() {
     let deployment = town.create(json!({"id": "/web", "cmd": "sleep 100"})).await;
     let heard = tokio::task::spawn_blocking(move || {
         let heard: Vec<Value> = lines.map(|line| serde_json::from_str(&line.unwrap()).unwrap()).collect();
-        node.wait().unwrap();
+        assert!(node.wait().unwrap().success(), "it ended by itself");
         heard
     });
     let heard = heard.await.unwrap();
