@@ -15,7 +15,7 @@ for (const type of types) {
     process.stdout.write(JSON.stringify({ name, data }) + "\n");
     if (name === "deployment_success") {
       client.unsubscribe();
-      // The package closes its stream a moment later, and leaves the connection that redirected it open.
+      // The package closes its stream a moment later, and yet something keeps Node from ending.
       setTimeout(() => process.exit(0), 200);
     }
   };
