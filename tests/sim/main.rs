@@ -1,0 +1,5 @@
+//! sim
+mod exhaustive;
+mod model;
+mod trace;
+mod walks;
