@@ -58,12 +58,17 @@ fn explore(what: &str, model: Model, least: usize, sights: usize) {
     let found = checker.discoveries();
     for promise in PROMISES {
         if let Some(path) = found.get(promise.name) {
-            panic!("{what}: \"{}\" does not hold:\n{}", promise.name, trace::written(&path.clone().into_vec()));
+            panic!(
+                "{what}: \"{}\" does not hold:\n{}",
+                promise.name,
+                trace::written(&path.clone().into_vec())
+            );
         }
     }
     assert!(checker.is_done(), "the exploration was cut off");
     assert!(checker.unique_state_count() >= least, "there is less to explore than there was");
-    let seen: Vec<_> = SIGHTS.iter().map(|sight| sight.name).filter(|name| found.contains_key(name)).collect();
+    let seen: Vec<_> =
+        SIGHTS.iter().map(|sight| sight.name).filter(|name| found.contains_key(name)).collect();
     assert!(seen.len() >= sights, "only these were met: {seen:?}");
 }
 

@@ -1,4 +1,5 @@
 //! sim
+mod conformance;
 mod exhaustive;
 mod model;
 mod trace;

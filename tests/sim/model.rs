@@ -118,52 +118,102 @@ pub(crate) struct Mail {
 pub(crate) enum Action {
     /// A copy of a request is delivered and recorded: key, effect, reply. A delivery that is not recorded yet is as good
     /// as one in the queue: whatever happens, it goes back there.
-    Commit { by: u8, request: u8 },
-    Acknowledge { by: u8 },
-    Claim { by: u8, operation: OperationId },
+    Commit {
+        by: u8,
+        request: u8,
+    },
+    Acknowledge {
+        by: u8,
+    },
+    Claim {
+        by: u8,
+        operation: OperationId,
+    },
     /// The attempt is counted under the lease, and row and bay are read.
-    Begin { by: u8 },
+    Begin {
+        by: u8,
+    },
     /// The step runs: the cloud is asked.
-    Act { by: u8, outcome: Outcome },
+    Act {
+        by: u8,
+        outcome: Outcome,
+    },
     /// What the step changed is recorded under the lease.
-    Record { by: u8 },
+    Record {
+        by: u8,
+    },
     /// The worker's own clock says that its lease is over.
-    Notice { by: u8 },
+    Notice {
+        by: u8,
+    },
     /// Messages of the outbox are claimed.
-    Take { by: u8 },
+    Take {
+        by: u8,
+    },
     /// They are published, and the broker confirms.
-    Publish { by: u8 },
+    Publish {
+        by: u8,
+    },
     /// They are deleted.
-    Settle { by: u8 },
+    Settle {
+        by: u8,
+    },
     /// Without an outbox: what the transaction has left in memory is published.
-    PublishUnsent { by: u8 },
+    PublishUnsent {
+        by: u8,
+    },
     /// A dead worker's lease runs out.
-    LeaseEnds { operation: OperationId },
+    LeaseEnds {
+        operation: OperationId,
+    },
     /// A dead worker's claim on a message runs out, or the time that it was put off for.
-    ClaimEnds { letter: u8 },
+    ClaimEnds {
+        letter: u8,
+    },
     /// Heat is done with a stack.
-    StackSettles { stack: u8 },
+    StackSettles {
+        stack: u8,
+    },
     /// A request for a stack arrives that nobody waits for any more.
     LateArrives,
 
     /// The process dies, and another takes its place.
-    Crash { worker: u8 },
+    Crash {
+        worker: u8,
+    },
     /// It is asked to stop: it hands back what it holds, and another takes its place.
-    Stop { worker: u8 },
+    Stop {
+        worker: u8,
+    },
     /// It is paused for so long that the lease of its operation ends; it does not know.
-    PausePastLease { operation: OperationId },
+    PausePastLease {
+        operation: OperationId,
+    },
     /// Likewise for the claim on a message.
-    PausePastClaim { letter: u8 },
+    PausePastClaim {
+        letter: u8,
+    },
     /// The channel is lost: what it delivered is delivered again.
-    ChannelLost { worker: u8 },
+    ChannelLost {
+        worker: u8,
+    },
     /// The client sends the same message again.
-    Repeat { request: u8 },
+    Repeat {
+        request: u8,
+    },
     /// They were published, and nobody heard the confirm.
-    PublishUnheard { by: u8 },
+    PublishUnheard {
+        by: u8,
+    },
     /// Heat fails with a stack.
-    StackFails { stack: u8 },
+    StackFails {
+        stack: u8,
+    },
     /// As [`Self::Act`], when it does not go well.
-    ActBadly { by: u8, outcome: Outcome },
+    ActBadly {
+        by: u8,
+        outcome: Outcome,
+    },
 }
 
 impl Action {

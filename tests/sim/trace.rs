@@ -8,7 +8,9 @@ use crate::model::{Action, State};
 pub(crate) fn written(path: &[(State, Option<Action>)]) -> String {
     let mut text = String::new();
     for (number, pair) in path.windows(2).enumerate() {
-        let [(before, Some(action)), (after, _)] = pair else { unreachable!("every state but the last has one") };
+        let [(before, Some(action)), (after, _)] = pair else {
+            unreachable!("every state but the last has one")
+        };
         text.push_str(&line(number + 1, *action, before, after));
     }
     text

@@ -56,7 +56,8 @@ impl Walk {
         let mut dice = Dice(seed);
         let kinds = [Kind::Create, Kind::Delete, Kind::Delete];
         let count = 1 + dice.below(REQUESTS);
-        let requests = kinds[..count].iter().map(|kind| Request { kind: *kind, wait: dice.one_in(4) }).collect();
+        let requests =
+            kinds[..count].iter().map(|kind| Request { kind: *kind, wait: dice.one_in(4) }).collect();
         let workers = if dice.one_in(3) { 3 } else { 2 };
         let faults = u8::try_from(dice.below(7)).expect("it is below 7");
         let model = Model { workers, requests, faults, off: None };
@@ -67,7 +68,8 @@ impl Walk {
     pub(crate) fn step(&mut self) -> Option<(Action, State)> {
         let mut actions = Vec::new();
         self.model.enabled(&self.state, &mut actions);
-        let (faults, mut usual): (Vec<Action>, Vec<Action>) = actions.into_iter().partition(|action| action.is_fault());
+        let (faults, mut usual): (Vec<Action>, Vec<Action>) =
+            actions.into_iter().partition(|action| action.is_fault());
         // Repeats alone would go on at rest; a run ends there.
         if usual.is_empty() {
             return None;
@@ -99,7 +101,8 @@ fn walk(seed: u64, mut tell: impl FnMut(usize, Action, &State, &State)) -> Resul
 fn replay(seed: u64) {
     let walk_of = Walk::new(seed);
     println!("seed {seed}: {:?}", walk_of.model);
-    let outcome = walk(seed, |number, action, before, after| print!("{}", trace::line(number, action, before, after)));
+    let outcome =
+        walk(seed, |number, action, before, after| print!("{}", trace::line(number, action, before, after)));
     println!("seed {seed}: {outcome:?}");
     assert!(outcome.is_ok());
 }
@@ -120,7 +123,10 @@ fn thousands_of_seeds_keep_every_promise() {
             ),
         }
     }
-    println!("{seeds} seeds: {steps} steps, {faults} faults, the longest run {longest} steps, in {:.1?}", begun.elapsed());
+    println!(
+        "{seeds} seeds: {steps} steps, {faults} faults, the longest run {longest} steps, in {:.1?}",
+        begun.elapsed()
+    );
     let seeds = usize::try_from(seeds).expect("a sane number of seeds");
     assert!(steps > 20 * seeds && faults > seeds, "the runs are too short to show anything");
 }

@@ -333,7 +333,9 @@ impl Database {
 
     /// What a worker may take: all that is free or its own, up to the first that another one has.
     pub(crate) fn takeable(&self, worker: u8) -> impl Iterator<Item = u8> {
-        let own = move |letter: &&Letter| matches!(letter.holder, Holder::Nobody) || letter.holder == Holder::Writer(worker);
+        let own = move |letter: &&Letter| {
+            matches!(letter.holder, Holder::Nobody) || letter.holder == Holder::Writer(worker)
+        };
         self.outbox.iter().take_while(own).map(|letter| letter.id)
     }
 

@@ -47,7 +47,10 @@ impl Model {
     /// Whether nothing happens any more unless something goes wrong.
     pub(crate) fn is_settled(&self, state: &State) -> bool {
         let at_rest = |worker: &Worker| {
-            worker.delivery.is_none() && worker.work.is_none() && worker.mail.is_none() && worker.unsent.is_empty()
+            worker.delivery.is_none()
+                && worker.work.is_none()
+                && worker.mail.is_none()
+                && worker.unsent.is_empty()
         };
         if state.queue != [0; super::REQUESTS] || !state.workers.iter().all(at_rest) {
             return false;
@@ -121,7 +124,10 @@ impl Model {
             if *worker != Worker::default() {
                 actions.push(Action::Crash { worker: by });
             }
-            if let Worker { delivery: None, work: Some(Work { phase: Phase::At(..), .. }), mail: None, .. } = worker {
+            if let Worker {
+                delivery: None, work: Some(Work { phase: Phase::At(..), .. }), mail: None, ..
+            } = worker
+            {
                 actions.push(Action::Stop { worker: by });
             }
             if worker.delivery.is_some_and(|delivery| delivery.open) {
@@ -131,9 +137,8 @@ impl Model {
                 && self.may_write(state, *lease)
             {
                 let bad = Outcome::ALL.into_iter().filter(|outcome| *outcome != Outcome::Heard);
-                let possible = bad.filter(|outcome| {
-                    plan::run(self, scene, &mut state.cloud.clone(), *outcome).is_some()
-                });
+                let possible = bad
+                    .filter(|outcome| plan::run(self, scene, &mut state.cloud.clone(), *outcome).is_some());
                 actions.extend(possible.map(|outcome| Action::ActBadly { by, outcome }));
             }
             if worker.mail.as_ref().is_some_and(|mail| !mail.published) {
@@ -178,7 +183,9 @@ impl Model {
                 state.worker_mut(by).work = Some(Work { lease, phase: Phase::At(kind, place) });
             }
             Action::Begin { by } => self.begin(&mut state, by),
-            Action::Act { by, outcome } | Action::ActBadly { by, outcome } => self.act(&mut state, by, outcome),
+            Action::Act { by, outcome } | Action::ActBadly { by, outcome } => {
+                self.act(&mut state, by, outcome)
+            }
             Action::Record { by } => self.record(&mut state, by),
             Action::Notice { by } => state.worker_mut(by).work = None,
             Action::Take { by } => {

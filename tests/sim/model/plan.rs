@@ -319,9 +319,7 @@ impl Plan<'_> {
         Some(match self.scene.place.step {
             Trustee => proceed().save(Bay { trustee: true, ..bay }),
             Trust => proceed().save(Bay { trust: true, ..bay }),
-            Step::Stack => {
-                proceed().save(Bay { stack: cloud.newest(), ..bay }).reply(ReplyKind::Bay)
-            }
+            Step::Stack => proceed().save(Bay { stack: cloud.newest(), ..bay }).reply(ReplyKind::Bay),
             AwaitStack => match bay.stack.map(|id| cloud.stack(id)) {
                 Some(Stack::Creating | Stack::Deleting) => again,
                 Some(Stack::Complete) => {

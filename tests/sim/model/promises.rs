@@ -39,8 +39,14 @@ pub(crate) const SIGHTS: &[Promise] = &[
     Promise { name: "a bay is there", kept: |model, state| has_bay(state) && model.is_settled(state) },
     Promise { name: "a bay was deleted", kept: |model, state| was_deleted(state) && model.is_settled(state) },
     Promise { name: "a create was undone", kept: |_, state| was_undone(state) },
-    Promise { name: "a delete stopped a create", kept: |_, state| state.database.all_operations().any(|(_, row)| row.superseded) },
-    Promise { name: "a worker lost its lease to another and does not know", kept: |_, state| holds_in_vain(state) },
+    Promise {
+        name: "a delete stopped a create",
+        kept: |_, state| state.database.all_operations().any(|(_, row)| row.superseded),
+    },
+    Promise {
+        name: "a worker lost its lease to another and does not know",
+        kept: |_, state| holds_in_vain(state),
+    },
     Promise { name: "a stack appears that nobody waits for", kept: |_, state| state.cloud.late > 0 },
     Promise { name: "a repeat of what was recorded waits", kept: |_, state| repeat_waits(state) },
 ];
@@ -50,7 +56,9 @@ fn has_bay(state: &State) -> bool {
 }
 
 fn was_deleted(state: &State) -> bool {
-    let done = |kind| state.database.all_operations().any(|(_, row)| row.kind == kind && row.state == OperationState::Done);
+    let done = |kind| {
+        state.database.all_operations().any(|(_, row)| row.kind == kind && row.state == OperationState::Done)
+    };
     state.database.bay.is_none() && done(Kind::Create) && done(Kind::Delete)
 }
 
@@ -78,7 +86,8 @@ pub(crate) fn broken(model: &Model, state: &State) -> Vec<&'static str> {
 }
 
 fn one_operation(_: &Model, state: &State) -> bool {
-    let mut begun = state.database.all_operations().filter(|(_, row)| row.is_running() && row.after.is_none());
+    let mut begun =
+        state.database.all_operations().filter(|(_, row)| row.is_running() && row.after.is_none());
     let first = begun.next().map(|(id, _)| id);
     begun.next().is_none() && first == state.database.active
 }
@@ -94,7 +103,9 @@ fn ended(state: &State) -> bool {
 
 fn answered(model: &Model, state: &State) -> bool {
     let requests = 0..model.requests.len();
-    requests.into_iter().all(|request| state.database.messages[request].is_some() && state.received[request] != 0)
+    requests
+        .into_iter()
+        .all(|request| state.database.messages[request].is_some() && state.received[request] != 0)
 }
 
 fn nothing_twice(state: &State) -> bool {
