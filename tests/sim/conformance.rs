@@ -9,9 +9,11 @@ mod database;
 mod office;
 mod world;
 
+use std::panic::AssertUnwindSafe;
 use std::time::Instant;
 
 use database::Database;
+use futures_util::FutureExt;
 use mesos_conductor::operation::record;
 use mesos_conductor::operation::steps;
 use world::World;
@@ -45,8 +47,11 @@ async fn the_store_does_what_the_model_does_on_sqlite() {
 #[tokio::test]
 async fn the_store_does_what_the_model_does_on_postgres() {
     let Some(database) = Database::postgres().await else { return };
-    agree(&database, RUNS_ON_POSTGRES).await;
+    let outcome = AssertUnwindSafe(agree(&database, RUNS_ON_POSTGRES)).catch_unwind().await;
     database.drop().await;
+    if let Err(failure) = outcome {
+        std::panic::resume_unwind(failure);
+    }
 }
 
 async fn agree(database: &Database, runs: u64) {

@@ -281,14 +281,16 @@ impl<'a> World<'a> {
     /// A request has one reply: the same bytes, wherever they are found.
     fn same_reply(&mut self, request: u8, kind: ReplyKind, found: &Outgoing) -> Result<(), Disagreement> {
         let known = self.replies[usize::from(request)].get_or_insert_with(|| found.bodies.clone());
-        agree("the bytes of a reply", &found.bodies, known)?;
         let text = String::from_utf8_lossy(&found.bodies[0]).into_owned();
+        if found.bodies != *known {
+            return Err(format!("a second reply to request {request}: {text}"));
+        }
         let class = match kind {
             ReplyKind::NotFound => "NotFound",
             ReplyKind::Exists => "BayAlreadyExists",
             ReplyKind::Busy => "OperationInProgress",
             ReplyKind::Conflict => "Conflict",
-            ReplyKind::Fault => "Internal",
+            ReplyKind::Fault => "broken",
             ReplyKind::Nothing => "null",
             ReplyKind::Bay => "made",
         };
@@ -344,8 +346,8 @@ impl<'a> World<'a> {
         let sql = "SELECT operation_uuid || ' ' || message_key FROM caller";
         let found: BTreeSet<String> = self.database.texts(sql).await.into_iter().collect();
         let callers = state.database.all_operations().flat_map(|(id, row)| {
-            let waiting = (0u8..).zip(row.callers).filter(|(_, waits)| *waits);
-            waiting.map(move |(request, _)| format!("{} {}", self.uuid(id), key_of(request)))
+            let waiting = row.callers.into_iter().flatten();
+            waiting.map(move |request| format!("{} {}", self.uuid(id), key_of(request)))
         });
         agree("callers", &found, &callers.collect())
     }
@@ -485,7 +487,7 @@ async fn place(tx: &mut Transaction, lease: &Lease, operation: &mut Operation, c
 }
 
 fn agree<T: PartialEq + std::fmt::Debug>(what: &str, found: &T, model: &T) -> Result<(), Disagreement> {
-    if found == model { Ok(()) } else { Err(format!("{what}: it is {found:?}, in the model {model:?}")) }
+    if found == model { Ok(()) } else { Err(format!("{what}: {found:?}, in the model {model:?}")) }
 }
 
 const STATES: [(bay::Status, Status); 5] = [
