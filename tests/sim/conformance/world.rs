@@ -37,6 +37,8 @@ pub(crate) struct World<'a> {
     replies: [Option<Vec<Vec<u8>>>; REQUESTS],
     /// The rows of the outbox by the model's numbers.
     letters: Vec<i64>,
+    /// How many writes were refused because the lease was lost.
+    pub(crate) refused: usize,
 }
 
 impl<'a> World<'a> {
@@ -66,6 +68,7 @@ impl<'a> World<'a> {
             operations: [None; REQUESTS],
             replies: [const { None }; REQUESTS],
             letters: Vec::new(),
+            refused: 0,
         };
         for _ in 0..model.workers {
             let office = world.hire();
@@ -188,6 +191,7 @@ impl<'a> World<'a> {
         if place.step.bounded() {
             operation.attempts += 1;
             let Some(mut tx) = self.begin_held(&lease).await? else {
+                self.refused += 1;
                 return agree("work after a lost lease", &after.worker(by).work, &None);
             };
             tx.advance(&lease, &operation, Wake::Now).await.unwrap();
@@ -213,6 +217,7 @@ impl<'a> World<'a> {
         };
         let (mut operation, lease) = self.office(by).held.take().expect("it holds one");
         let Some(mut tx) = self.begin_held(&lease).await? else {
+            self.refused += 1;
             return agree("work after a lost lease", &after.worker(by).work, &None);
         };
         match change.row {
