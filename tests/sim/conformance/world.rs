@@ -333,7 +333,7 @@ impl<'a> World<'a> {
         let rows = state.database.all_operations().map(|(id, row)| {
             let superseded = if row.superseded { "superseded" } else { "wanted" };
             let held = if row.live { "held" } else { "free" };
-            let after = row.after.map_or("-".to_owned(), |after| self.uuid(after).to_string());
+            let after = row.after.map_or_else(|| "-".to_owned(), |after| self.uuid(after).to_string());
             let (uuid, step, owner) = (self.uuid(id), row.place.step.name(), self.owner(row.owner));
             let (state, attempts) = (format!("{:?}", row.state).to_lowercase(), row.place.attempts);
             format!("{uuid} {state} {step} {attempts} {superseded} {owner} {held} {} {after}", row.fence)

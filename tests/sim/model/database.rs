@@ -3,8 +3,8 @@
 //! Each function is what one transaction does, or one of its statements; the conformance test holds them to the real
 //! ones.
 
+use super::REQUESTS;
 use super::plan::Step;
-use super::{REQUESTS, WORKERS};
 
 /// An operation has the number of the request that began it.
 pub(crate) type OperationId = u8;
@@ -370,7 +370,6 @@ impl Database {
 
     /// Exchanges the names of two workers.
     pub(crate) fn swap_workers(&mut self, name: impl Fn(u8) -> u8) {
-        debug_assert!(WORKERS > 1);
         for operation in self.operations.iter_mut().flatten() {
             if let Owner::Worker(worker) = &mut operation.owner {
                 *worker = name(*worker);
