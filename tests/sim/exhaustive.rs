@@ -46,6 +46,7 @@ fn two_workers(requests: &[Request], faults: u8) -> Model {
 
 /// Explores everything, and fails with the trace to a state that breaks a promise.
 fn explore(what: &str, model: Model, least: usize, sights: usize) {
+    let what = format!("{what}, {} fault(s)", model.faults);
     let begun = Instant::now();
     let checker = model.checker().symmetry_fn(State::representative).spawn_dfs().join();
     println!(
@@ -74,13 +75,13 @@ fn explore(what: &str, model: Model, least: usize, sights: usize) {
 
 #[test]
 fn two_workers_keep_every_promise_to_a_create_and_a_delete_with_one_fault_anywhere() {
-    explore("create and delete, one fault", two_workers(&[CREATE, DELETE], 1), 400_000, SIGHTS.len());
+    explore("create and delete", two_workers(&[CREATE, DELETE], 1), 400_000, SIGHTS.len());
 }
 
 #[test]
 fn two_workers_keep_every_promise_to_a_create_with_two_faults_anywhere() {
     // There is no delete: two of the sights are not to be had.
-    explore("create, two faults", two_workers(&[CREATE], 2), 50_000, SIGHTS.len() - 2);
+    explore("create", two_workers(&[CREATE], 2), 50_000, SIGHTS.len() - 2);
 }
 
 /// What [`Model::alone`] leaves out makes no difference to where runs end.
