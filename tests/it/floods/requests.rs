@@ -3,12 +3,13 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use mesos_conductor_proto::message::{Reply, Request};
+use mesos_conductor_proto::message::{Reply, ReplyContent};
 use serde_json::{Value, json};
 use tokio::time::{Instant, interval};
+use uuid::Uuid;
 
 use crate::support::database::Backend;
-use crate::support::peer::{Peer, outcome};
+use crate::support::peer::Peer;
 use crate::support::worker::Worker;
 use crate::support::{Caller, PATIENCE, World, model_fields, object};
 
@@ -17,7 +18,7 @@ const REQUESTS: usize = 10_000;
 const WRITES: usize = 20;
 const PLACES: u16 = 16;
 /// What a context with a catalog may weigh: ten thousand of them are more than a worker at rest.
-const PADDING: usize = 8 * 1024;
+const PADDING: usize = 4 * 1024;
 /// How much larger a worker may have become than it was when it had served a few.
 const GROWTH: f64 = 1.5;
 
@@ -28,42 +29,50 @@ fn memory(worker: &Worker, line: &str) -> f64 {
     found.and_then(|rest| rest.trim().strip_suffix(" kB")?.trim().parse().ok()).expect("a size")
 }
 
-/// What one of the callers asks for.
-struct Asker<'a> {
-    world: &'a World,
+/// Ids in the bodies that are sent, until each has its own.
+const MSG_ID: &str = "00000000-msg-id";
+const UNIQUE_ID: &str = "00000000-unique-id";
+
+/// The bodies of what is asked: written once, because writing them would be most of the work.
+struct Asker {
     peer: Peer,
-    model: String,
-    padding: Value,
+    write: String,
+    queries: [String; 2],
 }
 
-impl Asker<'_> {
-    fn request(&self, number: usize) -> Request {
-        let create = object("BayModel", "1.10", model_fields());
-        let (method, args) = match number % WRITES {
-            0 => (
-                "object_action",
-                json!({ "objinst": create, "objmethod": "create", "args": [], "kwargs": {} }),
-            ),
-            1..5 => (
-                "object_class_action",
-                json!({
-                    "objname": "BayModel", "objmethod": "get_by_uuid", "objver": "1.10",
-                    "args": [self.model], "kwargs": {},
-                }),
-            ),
-            _ => ("ping_conductor", json!({})),
+impl Asker {
+    async fn new(world: &World, model: &str) -> Self {
+        let peer = Peer::open(world).await;
+        let body = |method: &str, args: Value| {
+            let mut request = peer.request(world, method, args);
+            request.context = request.context.with("service_catalog", "x".repeat(PADDING));
+            (request.msg_id, request.unique_id) = (Some(MSG_ID.to_owned()), Some(UNIQUE_ID.to_owned()));
+            String::from_utf8(request.encode()).expect("JSON is text")
         };
-        let request = self.peer.request(self.world, method, args);
-        Request { context: request.context.with("service_catalog", self.padding.clone()), ..request }
+        let create = object("BayModel", "1.10", model_fields());
+        let create = json!({ "objinst": create, "objmethod": "create", "args": [], "kwargs": {} });
+        let find = json!({
+            "objname": "BayModel", "objmethod": "get_by_uuid", "objver": "1.10", "args": [model], "kwargs": {},
+        });
+        let write = body("object_action", create);
+        let queries = [body("object_class_action", find), body("ping_conductor", json!({}))];
+        Self { peer, write, queries }
     }
 
     /// Sends so many, and says by which ids they are answered.
     async fn send(&self, count: usize) -> HashMap<String, usize> {
         let mut asked = HashMap::new();
         for number in 0..count {
-            let request = self.request(number);
-            self.peer.send(&request).await;
-            asked.insert(request.msg_id.expect("a call"), 0);
+            let body = match number % WRITES {
+                0 => &self.write,
+                1..5 => &self.queries[0],
+                _ => &self.queries[1],
+            };
+            let id = || Uuid::new_v4().simple().to_string();
+            let (msg_id, unique_id) = (id(), id());
+            let body = body.replace(MSG_ID, &msg_id).replace(UNIQUE_ID, &unique_id);
+            self.peer.send_bytes("application/json", body.as_bytes()).await;
+            asked.insert(msg_id, 0);
         }
         asked
     }
@@ -79,7 +88,7 @@ struct Seen {
 /// Waits for so many replies, as long as any come.
 async fn watch(pool: &[Worker], peer: &Peer, count: usize) -> Seen {
     let (mut seen, mut came, mut since) = (Seen::default(), 0, Instant::now());
-    let mut every = interval(Duration::from_millis(50));
+    let mut every = interval(Duration::from_millis(200));
     while came < count {
         every.tick().await;
         for worker in pool {
@@ -109,8 +118,7 @@ async fn ten_thousand_requests_at_once_are_each_answered_once() {
         Worker::start_with(&world, &configuration, None).await,
     ];
     let model = Caller::new(&world).await.create_model().await;
-    let padding = Value::from("x".repeat(PADDING));
-    let asker = Asker { world: &world, peer: Peer::open(&world).await, model, padding };
+    let asker = Asker::new(&world, &model).await;
     // What a worker needs once, it has after these.
     let few = REQUESTS / 20;
     let mut asked = asker.send(few).await;
@@ -127,9 +135,10 @@ async fn ten_thousand_requests_at_once_are_each_answered_once() {
         worker.stop().await;
     }
     for reply in asker.peer.seen() {
-        assert!(outcome(&reply).is_ok(), "{}", String::from_utf8_lossy(&reply));
-        let id = Reply::decode(Some("application/json"), &reply).expect("a reply can be read").msg_id;
-        *asked.get_mut(&id).expect("a reply to what was asked") += 1;
+        let text = String::from_utf8_lossy(&reply);
+        let reply = Reply::decode(Some("application/json"), &reply).expect("a reply can be read");
+        assert!(!matches!(reply.content, ReplyContent::Failure { .. }), "{text}");
+        *asked.get_mut(&reply.msg_id).expect("a reply to what was asked") += 1;
     }
     let wrong: Vec<_> = asked.iter().filter(|(_, replies)| **replies != 1).collect();
     assert!(wrong.is_empty(), "{} were not answered once, such as {:?}", wrong.len(), wrong[0]);

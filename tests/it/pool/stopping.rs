@@ -12,7 +12,7 @@ use crate::support::peer::Peer;
 use crate::support::worker::Worker;
 use crate::support::{Caller, World, assert_remaining, eventually, model_fields, object};
 
-const REQUESTS: usize = 300;
+const REQUESTS: usize = 500;
 
 /// How many replies have come for each call.
 fn answered(peer: &Peer) -> BTreeMap<String, usize> {
@@ -27,7 +27,10 @@ fn answered(peer: &Peer) -> BTreeMap<String, usize> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn requests_in_hand_are_answered_once_and_the_outbox_is_left_empty() {
     let world = World::on(Backend::Postgres).await;
-    let mut worker = world.worker().await;
+    // Few places, so that the rest waits in the queue.
+    let configuration =
+        world.configuration("").replace("[DEFAULT]", "[DEFAULT]\nexecutor_thread_pool_size = 4");
+    let mut worker = Worker::start_with(&world, &configuration, None).await;
     let peer = Peer::open(&world).await;
     let create = object("BayModel", "1.10", model_fields());
     let args = json!({ "objinst": create, "objmethod": "create", "args": [], "kwargs": {} });
@@ -39,7 +42,7 @@ async fn requests_in_hand_are_answered_once_and_the_outbox_is_left_empty() {
     }
     ids.sort();
     // In the middle of them.
-    peer.replies(REQUESTS / 10).await;
+    peer.replies(10).await;
     worker.signal("TERM").await;
     assert!(worker.ended().await.success(), "{}", worker.log_text());
     let recorded = world.database.texts("SELECT message_key FROM message").await.len();
