@@ -55,15 +55,23 @@ impl Untaken {
         ids
     }
 
-    /// Takes until so many have come and nothing more is to come.
-    async fn take_all(&self, world: &World, count: usize) -> Vec<String> {
+    /// Takes whatever is there each time the queue is full or nothing more is to come, until so many have come. The
+    /// ids, in their order.
+    async fn take_all(&self, world: &World, room: usize, count: usize) -> Vec<String> {
+        let inspector = Inspector::new(&world.broker).await;
         let mut ids = self.take().await;
         while ids.len() < count {
-            let more = eventually(async || Some(self.take().await).filter(|more| !more.is_empty())).await;
-            ids.extend(more.unwrap_or_else(|| panic!("only {} of {count} replies came", ids.len())));
+            let more = eventually(async || {
+                let (there, _) = inspector.queue(&self.name).await.expect("the queue is there");
+                (there as usize >= room || self.in_outbox(world).await == 0).then_some(())
+            });
+            assert!(more.await.is_some(), "{} of {count} replies came", ids.len());
+            let more = self.take().await;
+            assert!(!more.is_empty(), "{} of {count} replies came, and there are no more", ids.len());
+            ids.extend(more);
         }
         let empty = eventually(async || (self.in_outbox(world).await == 0).then_some(())).await;
-        assert!(empty.is_some(), "{} are still to come", self.in_outbox(world).await);
+        assert!(empty.is_some(), "all have come, and {} more are to come", self.in_outbox(world).await);
         ids.extend(self.take().await);
         ids.sort();
         ids
@@ -120,7 +128,7 @@ async fn replies_that_nobody_takes_wait_in_their_own_queue() {
         eventually(async || (inspector.queue(&queue.name).await == Some((REQUESTS as u32, 0))).then_some(()));
     assert!(there.await.is_some(), "{:?}", inspector.queue(&queue.name).await);
     ids.sort();
-    assert_eq!(queue.take_all(&world, REQUESTS).await, ids);
+    assert_eq!(queue.take_all(&world, REQUESTS, REQUESTS).await, ids);
     worker.stop().await;
     world.database.drop_it().await;
 }
@@ -146,7 +154,7 @@ async fn a_full_reply_queue_holds_up_nobody_else_and_loses_nothing() {
     assert_eq!(queue.in_outbox(&world).await, REQUESTS - ROOM, "what does not fit waits");
     // What the queue has taken is not sent again with what it has not.
     ids.sort();
-    assert_eq!(queue.take_all(&world, REQUESTS).await, ids);
+    assert_eq!(queue.take_all(&world, ROOM, REQUESTS).await, ids);
     worker.stop().await;
     world.database.drop_it().await;
 }
