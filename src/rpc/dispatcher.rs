@@ -15,6 +15,7 @@ use tracing::Instrument;
 use crate::amqp::{Delivery, Disposition, ExpandError, Handler, expand};
 use crate::error::Fault;
 use crate::operation::fault;
+use crate::operation::guard::{self, Guard};
 use crate::operation::outbox::{messages, published};
 use crate::operation::record::ReplyTo;
 use crate::operation::runner::{Workshop, reply};
@@ -196,7 +197,7 @@ impl Dispatcher {
         known: Option<&Result<Value, Failure>>,
     ) -> Result<(), CallError> {
         let mut tx = self.shop.store.begin().await?;
-        let key = request.dedupe_key();
+        let key = request.dedupe_key().filter(|_| !guard::is_off(Guard::Dedupe));
         if let Some(key) = key
             && let Some(seen) = tx.record_message(key).await?
         {
