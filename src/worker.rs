@@ -242,6 +242,7 @@ impl Housekeeping {
                 Ok(gauges) => {
                     metrics::operations(&gauges.operations, gauges.oldest_running_ms.map(age));
                     metrics::outbox(gauges.outbox_depth, gauges.oldest_outbox_ms.map(age));
+                    metrics::set_aside(gauges.set_aside);
                 }
                 Err(error) => tracing::debug!(%error, "nothing could be counted"),
             }
