@@ -268,6 +268,7 @@ fn rpc_settings(settings: &Settings) -> anyhow::Result<rpc::Settings> {
         password_symbols: settings.default.password_symbols.clone(),
         max_attempts: settings.conductor.max_deliveries,
         max_size: settings.conductor.max_message_size,
+        verify_tokens: settings.conductor.verify_tokens,
     })
 }
 

@@ -1,6 +1,7 @@
 //! Takes deliveries, finds their methods, and sees to it that each is recorded or answered before it is acknowledged.
 
 mod suspects;
+mod verify;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -43,6 +44,8 @@ pub struct Settings {
     pub max_attempts: u32,
     /// The largest body that is read.
     pub max_size: usize,
+    /// Whether Keystone is asked who a caller is.
+    pub verify_tokens: bool,
 }
 
 /// The handler of every delivery.
@@ -138,7 +141,12 @@ impl Dispatcher {
         arguments::check(method.name(), method.arguments(), &request.args)?;
         let scope = method::scope(&request.context);
         let call = Call { request, shop: &self.shop, settings: &self.settings, scope };
-        match method.run(&call).await {
+        let verified = if method.is_open() { Ok(()) } else { self.verify(&request.context).await };
+        let outcome = match verified {
+            Ok(()) => method.run(&call).await,
+            Err(fault) => Err(fault.into()),
+        };
+        match outcome {
             Ok(Action::Answer(value)) => Ok(Served::Answered(value)),
             Ok(Action::Write(write)) => self.write(request, &*write).await,
             Err(CallError::Fault(fault)) if method.writes(&call) => self.refuse(request, &fault).await,

@@ -54,3 +54,5 @@ mod store;
 mod support;
 #[cfg(test)]
 mod tenancy;
+#[cfg(test)]
+mod verification;

@@ -135,7 +135,7 @@ async fn a_message_whose_decoding_kills_is_kept_without_being_decoded_again() {
     let world = World::new().await;
     let peer = empty_queue(&world).await;
     peer.send(&peer.request(&world, "ping_conductor", json!({}))).await;
-    let kept = async || world.database.texts("SELECT times FROM set_aside").await == ["2"];
+    let kept = async || world.database.texts("SELECT CAST(times AS TEXT) FROM set_aside").await == ["2"];
     let deaths = deaths_until(&world, &configuration(&world, 1), "kill:request/decode", kept).await;
     assert_eq!(deaths, 3, "when it came, when it came again, and when it was looked into");
     let [message] = &listed(&world).await[..] else { panic!("one is set aside") };
