@@ -57,7 +57,10 @@ async fn nobody_is_served_beyond_what_the_token_gives() {
     }
     assert!(world.database.texts("SELECT uuid FROM cluster_template").await.is_empty());
 
-    caller.call_as(RequestContext::default(), "ping_conductor", json!({})).await.expect("a ping is anybody's");
+    caller
+        .call_as(RequestContext::default(), "ping_conductor", json!({}))
+        .await
+        .expect("a ping is anybody's");
     caller.create_model().await;
     let admin = everything(world.context(ADMIN_USER, ADMIN_PROJECT).with("roles", json!(["admin"])));
     let listed = caller.call_as(admin, "object_class_action", list()).await;
