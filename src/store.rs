@@ -5,7 +5,7 @@
 //! Writes go through a [`Transaction`], so that a message's key, its effect and its reply are one commit; the
 //! writes of an operation go through [`Store::begin_held`], whose first statement proves the lease.
 //!
-//! Lock order, for whoever adds a write: message key, bay model, an app's operation, a bay's operation, bay, app, active
+//! Lock order, for whoever adds a write: message set aside, message key, bay model, an app's operation, a bay's operation, bay, app, active
 //! operation, outbox. Key pairs, services, bay locks and watches are written alone.
 
 mod apps;
@@ -26,6 +26,7 @@ mod operations;
 mod outbox;
 mod page;
 mod services;
+mod set_aside;
 mod sql;
 mod text;
 mod url;
@@ -57,6 +58,7 @@ pub use operations::{Ending, Outcome, Wake};
 pub use outbox::OutboxRow;
 pub use page::{Key, Page, Scope};
 pub use services::{MOST_REPORTS, Service};
+pub use set_aside::{Described, Original, SetAside};
 pub use sql::Backend;
 pub use url::Error as UrlError;
 pub use vault::{Error as VaultError, Vault};

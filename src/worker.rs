@@ -242,6 +242,7 @@ impl Housekeeping {
                 Ok(gauges) => {
                     metrics::operations(&gauges.operations, gauges.oldest_running_ms.map(age));
                     metrics::outbox(gauges.outbox_depth, gauges.oldest_outbox_ms.map(age));
+                    metrics::set_aside(gauges.set_aside);
                 }
                 Err(error) => tracing::debug!(%error, "nothing could be counted"),
             }
@@ -267,6 +268,7 @@ fn rpc_settings(settings: &Settings) -> anyhow::Result<rpc::Settings> {
         password_symbols: settings.default.password_symbols.clone(),
         max_attempts: settings.conductor.max_deliveries,
         max_size: settings.conductor.max_message_size,
+        verify_tokens: settings.conductor.verify_tokens,
     })
 }
 

@@ -175,6 +175,7 @@ pub(crate) fn messages(outgoing: &Outgoing) -> Vec<Message> {
         content_type: outgoing.content_type.clone(),
         content_encoding: encoding.content_encoding().to_owned(),
         body: body.clone(),
+        compressed: None,
         mandatory: true,
         expiration: None,
     };

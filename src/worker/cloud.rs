@@ -44,6 +44,7 @@ pub(super) fn open(settings: &Settings) -> anyhow::Result<OpenStack> {
         limits: Limits {
             connect_timeout: settings.conductor.http_connect_timeout,
             timeout: settings.conductor.http_timeout,
+            token_cache_time: settings.conductor.token_cache_time,
             ..Limits::default()
         },
     };

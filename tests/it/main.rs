@@ -44,6 +44,8 @@ mod readme;
 mod replay;
 #[cfg(test)]
 mod secrets;
+#[cfg(all(test, feature = "fault-points"))]
+mod set_aside;
 #[cfg(test)]
 mod settings;
 #[cfg(test)]
@@ -52,3 +54,5 @@ mod store;
 mod support;
 #[cfg(test)]
 mod tenancy;
+#[cfg(test)]
+mod verification;

@@ -18,6 +18,7 @@ mod operations;
 mod outbox;
 mod schema;
 mod services;
+mod set_aside;
 
 /// Used where nothing should outlive the process.
 #[tokio::test]
@@ -138,6 +139,14 @@ conformance! {
         a_delete_and_a_running_operation_do_not_deadlock,
         callers_are_answered_in_the_order_they_came,
         a_heartbeat_is_one_workers;
+    set_aside:
+        a_message_is_kept_as_it_came_and_sealed,
+        a_message_kept_twice_is_one_row_and_counted,
+        of_many_at_once_one_keeps_it,
+        a_large_body_is_kept_whole,
+        what_is_released_may_be_done_once_more_and_only_once,
+        one_that_came_back_is_not_forgotten_by_who_read_it_before,
+        a_purge_leaves_it;
     outbox:
         a_message_that_cannot_be_read_holds_up_its_own_queue_only,
         a_claimed_message_is_nobody_elses,

@@ -17,7 +17,7 @@ use super::outbox::notification;
 pub(super) async fn migrating_twice_changes_nothing(db: Database) {
     let status = db.store.migration_status().await.unwrap();
     assert!(status.is_current());
-    assert_eq!(status.applied.len(), 4);
+    assert_eq!(status.applied.len(), 5);
     assert!(db.store.migrate().await.unwrap().applied.is_empty());
     assert_eq!(db.store.migration_status().await.unwrap(), status);
 }
@@ -45,6 +45,8 @@ async fn strip(db: &Database) {
     db.raw("DROP TABLE bay_lock").await;
     db.raw("DROP TABLE app").await;
     db.raw("DROP TABLE bay_watch").await;
+    db.raw("DROP TABLE set_aside").await;
+    db.raw("DROP TABLE set_aside_part").await;
 }
 
 pub(super) async fn a_database_of_magnum_keeps_its_rows(db: Database) {
@@ -53,7 +55,7 @@ pub(super) async fn a_database_of_magnum_keeps_its_rows(db: Database) {
         "INSERT INTO cluster_template (uuid, name) VALUES ('11111111-1111-1111-1111-111111111111', 'kept')",
     )
     .await;
-    assert_eq!(db.store.migration_status().await.unwrap().pending.len(), 4);
+    assert_eq!(db.store.migration_status().await.unwrap().pending.len(), 5);
     db.store.migrate().await.unwrap();
     let key = Key::Uuid(Uuid::from_u128(0x1111_1111_1111_1111_1111_1111_1111_1111));
     let kept = db.store.model(&Scope::All, Visibility::OwnOnly, key).await.unwrap().unwrap();
