@@ -12,6 +12,7 @@ pub(crate) mod outbox;
 pub mod progress;
 pub mod record;
 pub mod runner;
+pub(crate) mod shares;
 pub mod step;
 pub mod steps;
 pub mod subject;

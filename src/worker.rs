@@ -4,6 +4,7 @@ mod broker;
 mod cloud;
 mod framework;
 mod health;
+mod periodic;
 mod report;
 mod store;
 
@@ -145,7 +146,13 @@ impl Worker {
             notifications: self.notifications.clone(),
             pulse: self.pulse.clone(),
         };
-        tasks.spawn(housekeeping.run(settings.conductor.retention, stop.rest.clone()));
+        tasks.spawn(housekeeping.run(stop.rest.clone()));
+        let purge = periodic::Purge {
+            shop: Arc::clone(&self.shop),
+            retention: settings.conductor.retention,
+            every: settings.conductor.purge_interval,
+        };
+        tasks.spawn(purge.run(stop.rest.clone()));
         tasks.spawn(Heartbeats::new(Arc::clone(&self.shop)).run(stop.rest.clone()));
         let watch = tasks.spawn(Watch::new(Arc::clone(&self.shop)).run(stop.rest.clone()));
         tasks.spawn(health::count_broker(self.server.health(), self.server.stats(), stop.rest.clone()));
@@ -223,7 +230,7 @@ struct Stops {
     rest: CancellationToken,
 }
 
-/// Counts what operators watch, and forgets what is past its retention.
+/// Counts what operators watch.
 struct Housekeeping {
     shop: Arc<Workshop>,
     notifications: Publisher,
@@ -231,9 +238,8 @@ struct Housekeeping {
 }
 
 impl Housekeeping {
-    async fn run(self, retention: Duration, stop: CancellationToken) {
+    async fn run(self, stop: CancellationToken) {
         let mut tick = tokio::time::interval(Duration::from_secs(5));
-        let mut purged = tokio::time::Instant::now();
         let mut blocking = health::Blocking::default();
         while stop.run_until_cancelled(tick.tick()).await.is_some() {
             self.pulse.beat();
@@ -245,12 +251,6 @@ impl Housekeeping {
                     metrics::set_aside(gauges.set_aside);
                 }
                 Err(error) => tracing::debug!(%error, "nothing could be counted"),
-            }
-            if purged.elapsed() >= Duration::from_secs(60) {
-                purged = tokio::time::Instant::now();
-                if let Err(error) = self.shop.store.purge(retention).await {
-                    tracing::warn!(%error, "old records stay for now");
-                }
             }
         }
     }

@@ -141,6 +141,18 @@ impl Publisher {
     /// # Errors
     /// The first one that any of them met. Which of them arrived is not known then.
     pub async fn publish_in_order(&self, messages: &[Message]) -> Result<(), PublishError> {
+        self.publish_each(messages).await?.into_iter().collect()
+    }
+
+    /// Publishes messages to one queue in this order, and says of each what became of it: a queue that is full takes
+    /// some of them.
+    ///
+    /// # Errors
+    /// What all of them met. Which of them arrived is not known then.
+    pub async fn publish_each(
+        &self,
+        messages: &[Message],
+    ) -> Result<Vec<Result<(), PublishError>>, PublishError> {
         for message in messages {
             check_names(&message.exchange, &message.routing_key)?;
         }

@@ -22,6 +22,8 @@ pub(crate) const HOLD: Duration = Duration::from_secs(15);
 const UNROUTABLE_RETRY: Duration = Duration::from_millis(250);
 /// After a publish whose fate is unknown.
 const BROKEN_RETRY: Duration = Duration::from_secs(1);
+/// The longest wait between two tries to put a message into a queue that takes none.
+const LONGEST_RETRY: Duration = Duration::from_secs(8);
 /// How often messages are looked for that another worker left behind.
 const SWEEP: Duration = Duration::from_secs(1);
 
@@ -76,10 +78,11 @@ impl Outbox {
             }
         }
         let sent = self.publish(&rows).await;
-        if sent.is_ok() {
+        if sent.iter().any(Result::is_ok) {
             fault::point(fault::OUTBOX_CONFIRMED);
         }
-        let settled = rows.iter().map(|row| self.settle(row, sent.as_ref().err()));
+        // What a full queue has taken is not sent again with what it has not.
+        let settled = rows.iter().zip(&sent).map(|(row, sent)| self.settle(row, sent.as_ref().err()));
         for outcome in futures_util::future::join_all(settled).await {
             if let Err(error) = outcome {
                 // The row's hold runs out, and it is sent again: at least once.
@@ -102,7 +105,7 @@ impl Outbox {
                 );
                 metrics::published(purpose, PublishOutcome::Dropped);
                 if purpose == Purpose::Reply {
-                    metrics::reply_dropped();
+                    metrics::replies_dropped(1);
                 }
                 self.store.delete_outbox(row.id).await
             }
@@ -115,6 +118,12 @@ impl Outbox {
                 metrics::published(purpose, PublishOutcome::Blocked);
                 self.store.postpone_outbox(row.id, BROKEN_RETRY).await
             }
+            // A queue that is full, most likely: its owner takes nothing, and need not be asked every second.
+            Some(error @ PublishError::Nacked) => {
+                tracing::info!(%error, to = row.outgoing.routing_key, "a message waits in the outbox");
+                metrics::published(purpose, PublishOutcome::Nacked);
+                self.store.postpone_outbox(row.id, nacked_retry(row.attempts)).await
+            }
             Some(error) => {
                 tracing::warn!(%error, to = row.outgoing.routing_key, "a message waits in the outbox");
                 metrics::published(purpose, outcome_of(error));
@@ -123,18 +132,35 @@ impl Outbox {
         }
     }
 
-    async fn publish(&self, rows: &[OutboxRow]) -> Result<(), PublishError> {
-        let Some(OutboxRow { outgoing: first, .. }) = rows.first() else { return Ok(()) };
-        let messages: Vec<Message> = rows.iter().flat_map(|row| messages(&row.outgoing)).collect();
+    /// Publishes rows that go the same way, and says of each what became of it.
+    async fn publish(&self, rows: &[OutboxRow]) -> Vec<Result<(), PublishError>> {
+        let each: Vec<Vec<Message>> = rows.iter().map(|row| messages(&row.outgoing)).collect();
+        let sent = match rows.first() {
+            None => Ok(Vec::new()),
+            Some(first) => self.publish_to(&first.outgoing, &each.concat()).await,
+        };
+        let mut sent = sent.map(Vec::into_iter);
+        let of_row = |messages: &Vec<Message>| match &mut sent {
+            Ok(outcomes) => outcomes.by_ref().take(messages.len()).fold(Ok(()), Result::and),
+            Err(error) => Err(error.clone()),
+        };
+        each.iter().map(of_row).collect()
+    }
+
+    async fn publish_to(
+        &self,
+        way: &Outgoing,
+        messages: &[Message],
+    ) -> Result<Vec<Result<(), PublishError>>, PublishError> {
         // A caller's own queue for notifications is on the broker that the call came by.
-        if first.purpose == Purpose::Reply || first.exchange.is_empty() {
-            return self.publisher.publish_in_order(&messages).await;
+        if way.purpose == Purpose::Reply || way.exchange.is_empty() {
+            return self.publisher.publish_each(messages).await;
         }
-        self.notifications.declare_notification_queue(&first.exchange, &first.routing_key).await?;
-        let sent = self.notifications.publish_in_order(&messages).await;
+        self.notifications.declare_notification_queue(&way.exchange, &way.routing_key).await?;
+        let sent = self.notifications.publish_each(messages).await;
         if let Err(PublishError::Unroutable { .. }) = sent {
             // Somebody deleted the queue: the next try declares it again.
-            self.notifications.forget_notification_queue(&first.exchange, &first.routing_key).await;
+            self.notifications.forget_notification_queue(&way.exchange, &way.routing_key).await;
         }
         sent
     }
@@ -154,6 +180,11 @@ fn lanes(rows: Vec<OutboxRow>) -> Vec<Vec<OutboxRow>> {
         }
     }
     lanes
+}
+
+/// Doubling from a second to eight.
+fn nacked_retry(attempts: u32) -> Duration {
+    BROKEN_RETRY.saturating_mul(1 << attempts.clamp(1, 4).saturating_sub(1)).min(LONGEST_RETRY)
 }
 
 fn given_up(row: &OutboxRow) -> bool {

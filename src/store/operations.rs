@@ -41,7 +41,7 @@ pub struct Outcome {
 /// How often a free subject is looked at again before its row is called corrupt.
 const TRIES: usize = 10;
 
-pub(super) const COLUMNS: &str = "uuid, kind, subject_uuid, state, step, attempts, superseded, request_id, \
+pub(super) const COLUMNS: &str = "uuid, kind, subject_uuid, project_id, state, step, attempts, superseded, request_id, \
      progress, token, deadline_ms, created_ms, fence";
 
 impl Store {
@@ -237,13 +237,14 @@ impl Transaction {
     }
 
     async fn insert(&mut self, operation: &Operation, after: Option<Uuid>) -> Result<bool, Error> {
-        let sql = "INSERT INTO operation (uuid, kind, subject_uuid, state, step, attempts, superseded, \
+        let sql = "INSERT INTO operation (uuid, kind, subject_uuid, project_id, state, step, attempts, superseded, \
              request_id, progress, token, deadline_ms, after_operation, run_at, lease_until, fence, \
-             created_ms) VALUES (?, ?, ?, 'running', ?, ?, ?, ?, ?, ?, ?, ?, {now_ms}, 0, 0, {now_ms}) {or_nothing}";
+             created_ms) VALUES (?, ?, ?, ?, 'running', ?, ?, ?, ?, ?, ?, ?, ?, {now_ms}, 0, 0, {now_ms}) {or_nothing}";
         let mut params = params![
             operation.uuid,
             operation.kind.as_str(),
             operation.subject,
+            operation.project_id.as_deref().map(project),
             operation.step.as_str(),
             operation.attempts,
             operation.superseded,
@@ -286,6 +287,11 @@ fn secrets(operation: &Operation, vault: &Vault) -> Vec<Param> {
     params![progress, token]
 }
 
+/// The column only tells projects apart: a name that does not fit is told apart well enough by its beginning.
+fn project(name: &str) -> String {
+    name.chars().filter(|letter| *letter != '\0').take(255).collect()
+}
+
 async fn find(db: &mut impl Read, uuid: Uuid) -> Result<Option<Operation>, Error> {
     let row = db.row(&format!("SELECT {COLUMNS} FROM operation WHERE uuid = ?"), params![uuid]).await?;
     row.map(|row| read(&row, db.vault())).transpose()
@@ -321,6 +327,7 @@ pub(super) fn read(row: &Row, vault: &Vault) -> Result<Operation, Error> {
         uuid,
         kind: kind(row)?,
         subject: row.uuid("subject_uuid")?,
+        project_id: row.text("project_id")?,
         request_id: row.text("request_id")?,
         step: row.string("step")?,
         attempts: row.small("attempts")?,

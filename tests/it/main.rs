@@ -21,6 +21,8 @@ mod examples;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+mod floods;
+#[cfg(test)]
 mod framework;
 #[cfg(test)]
 mod heartbeats;

@@ -71,6 +71,8 @@ section! {
         token_cache_time: Duration = duration("60s");
         /// How long the keys of handled messages and their replies are kept.
         retention: Duration = duration_from("24h", Duration::from_secs(60));
+        /// How often what is past its retention is deleted: by one worker of the pool, whichever comes first.
+        purge_interval: Duration = duration_from("60s", Duration::from_millis(100));
         /// How long an orderly stop waits for what is being handled.
         drain_timeout: Duration = duration("30s");
         /// The keys for secrets in the database: base64 of 32 bytes. The first one encrypts, all decrypt.
