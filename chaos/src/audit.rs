@@ -11,8 +11,8 @@ use sqlx::any::AnyPoolOptions;
 use sqlx::{AnyPool, Row as _};
 
 use crate::client::{Asked, Client};
-use crate::fault::Fault;
-use crate::row::Ground;
+use crate::fault::{Fault, POISON};
+use crate::row::{Ground, POISONED};
 
 /// What a row of the table says.
 #[derive(Debug, Default)]
@@ -125,6 +125,11 @@ impl Audit {
         truth(&mut count, &self.sandbox, &bays, fault);
         let apps_removed = *ground.apps_removed.lock().await;
         self.apps(&mut count, &bays, apps_removed).await?;
+        let aside = self.texts("SELECT COALESCE(method, '') FROM set_aside").await?;
+        let poisoned = if fault == Fault::Poison { POISONED } else { 0 };
+        if aside.len() != poisoned || aside.iter().any(|method| method != POISON) {
+            count.lose(format!("set aside are {aside:?}, and should be {poisoned}"));
+        }
         Ok(count)
     }
 

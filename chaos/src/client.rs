@@ -118,12 +118,27 @@ impl Client {
             copies,
         });
         for what in [Heard::Replies, Heard::Notifications, Heard::Failures] {
-            let (connection, _) = client.consume(what).await?;
-            connection.close(200, "declared".into()).await?;
+            client.declare(what).await?;
             let client = Arc::clone(&client);
             tasks.spawn(async move { client.listen(what).await });
         }
         Ok(client)
+    }
+
+    /// Sees to it that a queue is there before anything is sent to it.
+    async fn declare(&self, what: Heard) -> anyhow::Result<()> {
+        let mut tries = 0;
+        loop {
+            match self.consume(what).await {
+                Ok((connection, _)) => {
+                    connection.close(200, "declared".into()).await.ok();
+                    return Ok(());
+                }
+                Err(error) if tries == 10 => return Err(error.context("a queue cannot be declared")),
+                Err(_) => tries += 1,
+            }
+            tokio::time::sleep(AGAIN).await;
+        }
     }
 
     /// A command, repeated until it is answered or `patience` ends.

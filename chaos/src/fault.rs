@@ -49,7 +49,12 @@ pub(crate) enum Fault {
     Flood,
     DeafCaller,
     OneTenant,
+    /// A message that ends its worker each time.
+    Poison,
 }
+
+/// The method of the messages that end their workers.
+pub(crate) const POISON: &str = "conductor_poison";
 
 /// How long the workers' lease is.
 pub(crate) const LEASE: Duration = Duration::from_secs(2);
@@ -75,6 +80,7 @@ impl Fault {
                 | Self::BehindOurBack
                 | Self::DeafCaller
                 | Self::Flood
+                | Self::Poison
         )
     }
 
@@ -91,6 +97,11 @@ impl Fault {
         })
     }
 
+    /// The point at which workers end themselves, if this is that fault.
+    pub(crate) fn point(self) -> Option<String> {
+        (self == Self::Poison).then(|| format!("kill:request/{POISON}/begin"))
+    }
+
     /// Strikes again and again until then. How often it struck.
     pub(crate) async fn strike(self, ground: &Ground<'_>, until: Instant) -> anyhow::Result<u32> {
         let mut times = 0;
@@ -105,7 +116,12 @@ impl Fault {
 
     async fn once(self, ground: &Ground<'_>, until: Instant) -> anyhow::Result<u32> {
         match self {
-            Self::Nothing | Self::Copies | Self::Flood | Self::DeafCaller | Self::OneTenant => {
+            Self::Nothing
+            | Self::Copies
+            | Self::Flood
+            | Self::DeafCaller
+            | Self::OneTenant
+            | Self::Poison => {
                 sleep(until.saturating_duration_since(Instant::now())).await;
             }
             Self::WorkerKilled => {

@@ -103,6 +103,7 @@ const ROWS: &[Row] = &[
     row("flood: 10,000 at once", Fault::Flood, false),
     row("flood: replies never consumed", Fault::DeafCaller, false),
     row("flood: one tenant", Fault::OneTenant, false),
+    row("poison: ends its worker each time", Fault::Poison, true),
 ];
 
 /// How many broken promises of a row are told in words.

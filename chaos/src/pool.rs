@@ -21,8 +21,8 @@ pub(crate) struct Recipe {
     pub(crate) configuration: String,
     pub(crate) directory: PathBuf,
     pub(crate) guard_off: Option<String>,
-    /// Words before the program's own, such as those that give it a small disk.
-    pub(crate) before: Vec<String>,
+    /// Where the workers end themselves.
+    pub(crate) point: Option<String>,
 }
 
 #[derive(Debug)]
@@ -60,12 +60,14 @@ impl Pool {
             (Some(earlier), true) => earlier,
             _ => &self.recipe.program,
         };
-        let mut words = self.recipe.before.iter().cloned().chain([program.display().to_string()]);
-        let mut command = Command::new(words.next().context("a program")?);
-        command.args(words).arg("serve").arg("--config-file").arg(self.recipe.directory.join("worker.toml"));
+        let mut command = Command::new(program);
+        command.arg("serve").arg("--config-file").arg(self.recipe.directory.join("worker.toml"));
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(std::fs::File::create(&log)?);
         if let Some(guard) = &self.recipe.guard_off {
             command.env("MESOS_CONDUCTOR_GUARD_OFF", guard);
+        }
+        if let Some(point) = &self.recipe.point {
+            command.env("MESOS_CONDUCTOR_FAULT", point);
         }
         let child = command.kill_on_drop(true).spawn().context("a worker cannot be started")?;
         self.workers.push(Worker { child, log });
@@ -122,6 +124,21 @@ impl Pool {
             Some(worker) => worker.signal(name).await,
             None => Ok(()),
         }
+    }
+
+    /// Starts anew what has ended by itself. How many had.
+    pub(crate) fn replace_ended(&mut self) -> anyhow::Result<u32> {
+        let mut ended = 0;
+        for mut worker in std::mem::take(&mut self.workers) {
+            match worker.child.try_wait()? {
+                Some(_) => ended += 1,
+                None => self.workers.push(worker),
+            }
+        }
+        for _ in 0..ended {
+            self.spawn(false)?;
+        }
+        Ok(ended)
     }
 
     /// Ends all of them in order.

@@ -18,14 +18,16 @@ use uuid::Uuid;
 
 use crate::audit::{Audit, Count};
 use crate::client::{Client, Place, Queues};
-use crate::fault::{Fault, LEASE};
+use crate::fault::{Fault, LEASE, POISON};
 use crate::load::{self, Stage};
 use crate::pool::{Pool, Recipe, migrate};
 use crate::proxy::Proxy;
 use crate::servers::Server;
 
 /// How long the pool may take, once all is well again, to answer and to finish.
-const SETTLE: Duration = Duration::from_secs(90);
+pub(crate) const SETTLE: Duration = Duration::from_secs(90);
+/// How many messages end their workers.
+pub(crate) const POISONED: usize = 3;
 /// Any 32 bytes: the workers of a pool have to be given a key.
 const ENCRYPTION_KEY: &str = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
 
@@ -107,8 +109,7 @@ impl Row {
             actors.spawn(load::bays(Arc::clone(&stage)));
         }
         let until = Instant::now() + lasting;
-        self.crowd(&ground, &stage).await?;
-        let struck = self.fault.strike(&ground, until).await?;
+        let struck = self.crowd(&ground, &stage).await? + self.fault.strike(&ground, until).await?;
         self.fault.mend(&ground).await?;
         stage.end(SETTLE);
         while actors.join_next().await.is_some() {}
@@ -123,9 +124,10 @@ impl Row {
         Ok(count)
     }
 
-    /// What comes in a crowd.
-    async fn crowd(&self, ground: &Ground<'_>, stage: &Arc<Stage>) -> anyhow::Result<()> {
+    /// What comes in a crowd, or beside what else is asked. How often it struck by that.
+    async fn crowd(&self, ground: &Ground<'_>, stage: &Arc<Stage>) -> anyhow::Result<u32> {
         match self.fault {
+            Fault::Poison => return poison(ground, stage).await,
             Fault::Flood => {
                 let pool = ground.pool.lock().await;
                 for which in 0..pool.len() {
@@ -160,7 +162,7 @@ impl Row {
             }
             _ => {}
         }
-        Ok(())
+        Ok(0)
     }
 
     async fn prepare<'a>(
@@ -193,8 +195,9 @@ impl Row {
             (self.fault == Fault::DiskFull).then(|| Disk::mount(&directory.join("disk"))).transpose()?;
         let (audited, used) = match &disk {
             Some(disk) => {
-                let url = format!("sqlite://{}/conductor.sqlite", disk.directory.display());
-                (url.clone(), url)
+                let file = disk.directory.join("conductor.sqlite");
+                // The worker reads URLs as SQLAlchemy does: an absolute path is the fourth slash.
+                (format!("sqlite://{}", file.display()), format!("sqlite:///{}", file.display()))
             }
             None => {
                 let create = format!("CREATE DATABASE {database} OWNER conductor");
@@ -212,7 +215,7 @@ impl Row {
             configuration: configuration(&place, &transport, &used, &sandbox),
             directory: directory.to_owned(),
             guard_off: servers.guard_off.clone(),
-            before: Vec::new(),
+            point: self.fault.point(),
         };
         if disk.is_none() {
             std::fs::write(directory.join("worker.toml"), &recipe.configuration)?;
@@ -244,6 +247,25 @@ impl Row {
         let script = servers.scripts.join("private-rabbitmq-cluster.sh");
         Server::start(&script, &directory.join("cluster"), 28_100).await.map(Some)
     }
+}
+
+/// Messages that end their workers, and somebody who starts these anew until the callers have been told. How many ended.
+async fn poison(ground: &Ground<'_>, stage: &Arc<Stage>) -> anyhow::Result<u32> {
+    let context = load::context(&ground.sandbox);
+    for _ in 0..POISONED {
+        stage.client.send(POISON, json!({}), &context).await;
+    }
+    let (mut ended, deadline) = (0, Instant::now() + SETTLE);
+    let told = |stage: &Stage| {
+        let asked = stage.client.asked();
+        asked.iter().filter(|asked| asked.method == POISON).all(|asked| asked.answered.is_some())
+    };
+    while !told(stage) && Instant::now() < deadline {
+        ended += ground.pool.lock().await.replace_ended()?;
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    ground.pool.lock().await.replace_ended()?;
+    Ok(ended)
 }
 
 /// The transport URL of several nodes.
