@@ -19,6 +19,7 @@ use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 pub use broker::broker;
+pub use cloud::open as open_cloud;
 pub use framework::{fetcher, frameworks};
 pub use store::open as open_store;
 

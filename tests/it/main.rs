@@ -15,6 +15,8 @@ mod dedupe;
 #[cfg(test)]
 mod docs;
 #[cfg(test)]
+mod doctor;
+#[cfg(test)]
 mod endurance;
 #[cfg(test)]
 mod examples;

@@ -6,10 +6,11 @@ use mesos_conductor::amqp::settings::Broker;
 use mesos_conductor::amqp::{Message, PublishError, Publisher};
 use mesos_conductor::client::NotificationListener;
 use secrecy::SecretString;
-use serde_json::json;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::node::{self, Lease};
+use crate::support::worker::command;
 use crate::support::{Caller, World};
 
 /// What `rabbitmqctl set_permissions -p magnum ACCOUNT "…" "…" "…"` of SECURITY.md grants.
@@ -93,7 +94,7 @@ async fn the_documented_permissions_serve_calls_and_notifications_and_no_more() 
     let model = caller.create_model().await;
     caller.create_bay(&model).await;
     let told = tokio::time::timeout(crate::support::PATIENCE, listener.next()).await;
-    assert!(told.expect("a notification comes").event_type.starts_with("magnum.bay.create"));
+    assert!(told.expect("a notification comes").event_type.starts_with("magnum.cluster.create"));
     assert!(!worker.log_text().contains("ACCESS_REFUSED"), "{}", worker.log_text());
 
     let queue = "magnum-conductor";
@@ -104,6 +105,22 @@ async fn the_documented_permissions_serve_calls_and_notifications_and_no_more() 
     assert_refused(&publish(&api, "", queue).await);
     assert_refused(&publish(&conductor, "amq.topic", queue).await);
     worker.stop().await;
+
+    // The doctor names whoever may send requests.
+    let output =
+        command(&world, &["doctor", "--format", "json", "--management-url", &node.management_url()]).await;
+    let rows: Vec<Value> = serde_json::from_slice(&output.stdout).expect("rows");
+    let mut found: Vec<_> = rows.iter().filter(|row| row["check"] == "broker permissions").collect();
+    found.sort_by_key(|row| row["detail"].as_str());
+    let found: Vec<_> = found.iter().map(|row| (row["state"].as_str(), row["detail"].as_str())).collect();
+    let expected = [&api, &conductor, &operator].map(|broker| broker.hosts[0].username.as_str());
+    assert_eq!(found.len(), 3, "{rows:?}");
+    for ((state, detail), (user, wanted)) in
+        found.into_iter().zip(expected.into_iter().zip(["warning", "ok", "warning"]))
+    {
+        assert!(detail.expect("text").starts_with(&format!("{user} may write to magnum")), "{detail:?}");
+        assert_eq!(state, Some(wanted), "{detail:?}");
+    }
     caller.client.close().await;
     node.delete(&["vhosts", &vhost]).await;
 }
