@@ -5,6 +5,7 @@
 //! messages that tell of it. Whoever lost the lease cannot write.
 
 pub(crate) mod fault;
+pub(crate) mod guard;
 pub(crate) mod heartbeat;
 pub(crate) mod keeper;
 pub(crate) mod outbox;

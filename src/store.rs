@@ -5,8 +5,8 @@
 //! Writes go through a [`Transaction`], so that a message's key, its effect and its reply are one commit; the
 //! writes of an operation go through [`Store::begin_held`], whose first statement proves the lease.
 //!
-//! Lock order, for whoever adds a write: message key, bay model, an app's operation, a bay's operation, bay, app, active
-//! operation, outbox. Key pairs, services, bay locks, watches and periodic tasks are written alone.
+//! Lock order, for whoever adds a write: message set aside, message key, bay model, an app's operation, a bay's operation,
+//! bay, app, active operation, outbox. Key pairs, services, bay locks, watches and periodic tasks are written alone.
 
 mod apps;
 mod bays;
@@ -27,6 +27,7 @@ mod outbox;
 mod page;
 mod periodic;
 mod services;
+mod set_aside;
 mod sql;
 mod text;
 mod url;
@@ -60,6 +61,7 @@ pub use outbox::OutboxRow;
 pub use page::{Key, Page, Scope};
 pub use periodic::{Periodic, Turn};
 pub use services::{MOST_REPORTS, Service};
+pub use set_aside::{Described, Original, SetAside};
 pub use sql::Backend;
 pub use url::Error as UrlError;
 pub use vault::{Error as VaultError, Vault};

@@ -19,6 +19,7 @@ use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 pub use broker::broker;
+pub use cloud::open as open_cloud;
 pub use framework::{fetcher, frameworks};
 pub use store::open as open_store;
 
@@ -248,6 +249,7 @@ impl Housekeeping {
                 Ok(gauges) => {
                     metrics::operations(&gauges.operations, gauges.oldest_running_ms.map(age));
                     metrics::outbox(gauges.outbox_depth, gauges.oldest_outbox_ms.map(age));
+                    metrics::set_aside(gauges.set_aside);
                 }
                 Err(error) => tracing::debug!(%error, "nothing could be counted"),
             }
@@ -267,6 +269,7 @@ fn rpc_settings(settings: &Settings) -> anyhow::Result<rpc::Settings> {
         password_symbols: settings.default.password_symbols.clone(),
         max_attempts: settings.conductor.max_deliveries,
         max_size: settings.conductor.max_message_size,
+        verify_tokens: settings.conductor.verify_tokens,
     })
 }
 

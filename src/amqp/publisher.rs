@@ -31,6 +31,8 @@ pub struct Message {
     pub content_encoding: String,
     /// The body.
     pub body: Vec<u8>,
+    /// How the body is compressed already (header `compression`); it is sent as it is then.
+    pub compressed: Option<String>,
     /// Fails with [`PublishError::Unroutable`] when no queue takes it; else such a message vanishes.
     pub mandatory: bool,
     /// How long it is worth keeping in a queue.

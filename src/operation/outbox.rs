@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::amqp::{Message, PublishError, Publisher};
 use crate::operation::fault;
+use crate::operation::guard::{self, Guard};
 use crate::operation::record::{Outgoing, Purpose};
 use crate::store::{OutboxRow, Store};
 use crate::telemetry::metrics::{self, PublishOutcome};
@@ -71,6 +72,11 @@ impl Outbox {
 
     /// Sends what goes to one queue, in its order: a message that waits makes those behind it wait too.
     async fn send(&self, rows: Vec<OutboxRow>) {
+        if guard::is_off(Guard::Outbox) {
+            for row in &rows {
+                self.store.delete_outbox(row.id).await.ok();
+            }
+        }
         let sent = self.publish(&rows).await;
         if sent.iter().any(Result::is_ok) {
             fault::point(fault::OUTBOX_CONFIRMED);
@@ -200,6 +206,7 @@ pub(crate) fn messages(outgoing: &Outgoing) -> Vec<Message> {
         content_type: outgoing.content_type.clone(),
         content_encoding: encoding.content_encoding().to_owned(),
         body: body.clone(),
+        compressed: None,
         mandatory: true,
         expiration: None,
     };

@@ -40,6 +40,8 @@ const SWEEP: Duration = Duration::from_secs(1);
 const BUSY: Duration = Duration::from_millis(10);
 /// How often a step may be begun after its operation's deadline is not looked at before.
 const MOST_ENDS: u32 = 3;
+/// How often a record is tried again after a deadlock or a serialization failure.
+const RECORD_ATTEMPTS: u32 = 6;
 /// After an operation could not be read: sealed with another key, or written by a newer worker.
 const UNREADABLE_RETRY: Duration = Duration::from_secs(30);
 /// The longest wait between two tries, whatever a service asks for: a deadline must be noticed, and a delete.
@@ -163,6 +165,8 @@ impl Runner {
                 store.postpone(uuid, UNREADABLE_RETRY).await?;
                 Ok(None)
             }
+            // Another worker was at it in the same moment; whoever it was, it is found again if it is still due.
+            Err(error) if error.is_retryable() => Ok(None),
             Err(error) => Err(error),
         }
     }
@@ -309,7 +313,18 @@ impl Drive<'_> {
         } else {
             self.change(step, plan, &scene).await?
         };
-        self.record(operation.clone(), &progress, &subject, change, next).await
+        let mut attempt = 1;
+        loop {
+            match self.record(operation.clone(), &progress, &subject, change.clone(), next).await {
+                // It gave way to another transaction. Whether the lease still holds is asked again.
+                Err(error) if error.is_retryable() && attempt < RECORD_ATTEMPTS => {
+                    tracing::debug!(%error, attempt, "what the step changed is recorded again");
+                    tokio::time::sleep(Duration::from_millis(rand::random_range(5..=20) << attempt)).await;
+                    attempt += 1;
+                }
+                recorded => return recorded,
+            }
+        }
     }
 
     /// Counts the attempt before the step acts, so that a step which kills its worker is noticed.

@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
+use crate::operation::guard::{self, Guard};
 use crate::operation::record::{Lease, Operation};
 use crate::telemetry::metrics;
 
 use super::driver::{Param, Read, Row, Transaction, params};
 use super::error::Error;
-use super::operations::{COLUMNS, holder, read};
+use super::operations::{COLUMNS, held_by_us, holder, read};
 use super::{Store, millis};
 
 /// Leases that one statement renews.
@@ -130,11 +131,14 @@ impl Store {
     /// end: whatever it writes, it writes as the holder. [`Error::LeaseLost`] otherwise.
     pub async fn begin_held(&self, lease: &Lease, extend: Duration) -> Result<Transaction, Error> {
         let mut tx = self.begin().await?;
-        let sql = "UPDATE operation {by_key} SET lease_until = {now_ms} + ? WHERE uuid = ? AND fence = ? \
-             AND lease_owner = ? AND lease_until > {now_ms} AND state = 'running'";
+        let live = if guard::is_off(Guard::Fence) { "" } else { " AND lease_until > {now_ms}" };
+        let sql = format!(
+            "UPDATE operation {{by_key}} SET lease_until = {{now_ms}} + ? WHERE {}{live}",
+            held_by_us()
+        );
         let mut params = params![millis(extend)];
         params.extend(holder(lease));
-        if tx.execute(sql, params).await? == 0 {
+        if tx.execute(&sql, params).await? == 0 {
             tx.rollback().await?;
             return Err(Error::LeaseLost { operation: lease.operation });
         }

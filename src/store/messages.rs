@@ -67,6 +67,13 @@ impl Transaction {
 }
 
 impl Store {
+    /// How many deliveries of a body have been counted.
+    pub async fn attempts(&self, body_hash: &str) -> Result<u32, Error> {
+        let sql = "SELECT attempts FROM delivery_attempt WHERE body_hash = ?";
+        let row = (&mut &*self).row(sql, params![message_key(body_hash)]).await?;
+        row.map_or(Ok(0), |row| row.small("attempts"))
+    }
+
     /// Counts one more delivery of a body and returns how many there were, this one included.
     pub async fn count_attempt(&self, body_hash: &str) -> Result<u32, Error> {
         let hash = message_key(body_hash);

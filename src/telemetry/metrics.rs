@@ -86,6 +86,8 @@ table! {
         OUTBOX_DEPTH = "outbox_depth";
         /// Age of the oldest message in the outbox.
         OUTBOX_OLDEST = "outbox_oldest_seconds";
+        /// Messages that were set aside and wait for an operator.
+        SET_ASIDE = "set_aside_messages";
         /// 1 while the consumer is connected to the broker and takes messages.
         BROKER_CONNECTED = "broker_connected";
         /// 1 while the broker takes no messages because it is short of memory or disk.
@@ -333,6 +335,10 @@ pub fn operations(counted: &[(Kind, State, u64)], oldest_running: Option<Duratio
 pub fn outbox(depth: u64, oldest: Option<Duration>) {
     gauge!(OUTBOX_DEPTH).set(to_float(depth));
     gauge!(OUTBOX_OLDEST).set(oldest.unwrap_or_default().as_secs_f64());
+}
+
+pub fn set_aside(count: u64) {
+    gauge!(SET_ASIDE).set(to_float(count));
 }
 
 /// Gauges are floats; a count of rows is exact far beyond what a database holds.

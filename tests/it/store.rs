@@ -19,6 +19,7 @@ mod outbox;
 mod periodic;
 mod schema;
 mod services;
+mod set_aside;
 
 /// Used where nothing should outlive the process.
 #[tokio::test]
@@ -141,6 +142,14 @@ conformance! {
         a_delete_and_a_running_operation_do_not_deadlock,
         callers_are_answered_in_the_order_they_came,
         a_heartbeat_is_one_workers;
+    set_aside:
+        a_message_is_kept_as_it_came_and_sealed,
+        a_message_kept_twice_is_one_row_and_counted,
+        of_many_at_once_one_keeps_it,
+        a_large_body_is_kept_whole,
+        what_is_released_may_be_done_once_more_and_only_once,
+        one_that_came_back_is_not_forgotten_by_who_read_it_before,
+        a_purge_leaves_it;
     periodic:
         a_task_is_one_workers_once_per_interval,
         a_task_that_nobody_did_in_time_is_done_once;

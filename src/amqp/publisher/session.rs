@@ -195,9 +195,10 @@ impl<'a> Lane<'a> {
         for message in messages {
             let options = BasicPublishOptions { mandatory: message.mandatory, immediate: false };
             let (exchange, key) = (message.exchange.as_str().into(), message.routing_key.as_str().into());
-            let body = self.session.compression.map(|compression| compression.compress(&message.body));
+            let compression = self.session.compression.filter(|_| message.compressed.is_none());
+            let body = compression.map(|compression| compression.compress(&message.body));
             let body = body.as_ref().unwrap_or(&message.body);
-            let properties = properties(message, self.session.compression);
+            let properties = properties(message, compression);
             let sent = self.channel.basic_publish(exchange, key, options, body, properties);
             confirms.push((message, sent.await.map_err(|error| failed(message, &error))?));
         }
@@ -221,8 +222,8 @@ impl<'a> Lane<'a> {
 
 fn properties(message: &Message, compression: Option<Compression>) -> BasicProperties {
     let mut headers = FieldTable::default();
-    if let Some(compression) = compression {
-        headers.insert(compression::HEADER.into(), AMQPValue::LongString(compression.name().into()));
+    if let Some(name) = message.compressed.as_deref().or(compression.map(Compression::name)) {
+        headers.insert(compression::HEADER.into(), AMQPValue::LongString(name.into()));
     }
     let properties = BasicProperties::default()
         .with_content_type(message.content_type.as_str().into())

@@ -45,6 +45,8 @@ async fn strip(db: &Database) {
     db.raw("DROP TABLE bay_lock").await;
     db.raw("DROP TABLE app").await;
     db.raw("DROP TABLE bay_watch").await;
+    db.raw("DROP TABLE set_aside").await;
+    db.raw("DROP TABLE set_aside_part").await;
     db.raw("DROP TABLE periodic").await;
 }
 
