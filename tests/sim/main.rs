@@ -1,0 +1,6 @@
+//! sim
+mod conformance;
+mod exhaustive;
+mod model;
+mod trace;
+mod walks;
