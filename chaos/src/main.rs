@@ -90,7 +90,7 @@ const ROWS: &[Row] = &[
     row("database: serializable", Fault::Serializable, false),
     row("database: no connection free", Fault::PoolExhausted, false),
     row("database: commits unanswered", Fault::CommitUnanswered, true),
-    row("database: SQLite's disk full", Fault::DiskFull, false),
+    row("database: SQLite's disk full", Fault::DiskFull, true),
     row("cloud: 500", Fault::CloudFails, false),
     row("cloud: 503, Retry-After", Fault::CloudOverloaded, false),
     row("cloud: stacks refused", Fault::CloudRefuses, true),

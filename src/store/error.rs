@@ -50,8 +50,20 @@ pub enum Error {
     #[error("the database could not be migrated")]
     Migration(#[source] Box<sqlx::migrate::MigrateError>),
     /// Anything else: a fault of ours or of the set-up.
-    #[error("the database refused a statement")]
+    #[error("the database refused a statement{}", told(.0))]
     Database(#[source] sqlx::Error),
+}
+
+/// Which fault it was, without the text: that may quote what was to be stored.
+fn told(error: &sqlx::Error) -> String {
+    match error {
+        sqlx::Error::Database(cause) => {
+            cause.code().map(|code| format!(" (code {code})")).unwrap_or_default()
+        }
+        sqlx::Error::RowNotFound => " (there is no such row)".to_owned(),
+        sqlx::Error::InvalidSavePointStatement => " (a transaction is open)".to_owned(),
+        _ => String::new(),
+    }
 }
 
 impl Error {
