@@ -27,6 +27,8 @@ pub(crate) enum Fault {
     QueueDeleted,
     MemoryAlarm,
     BrokerCut,
+    /// Two things at once: what a worker had to say cannot be said, and then the worker is gone.
+    BrokerCutAndKilled,
     BrokerHalfOpen,
     NodeKilled,
     DatabaseRestarted,
@@ -170,6 +172,7 @@ impl Fault {
                 sleep(Duration::from_millis(1000)).await;
             }
             Self::NodeKilled => ground.kill_a_node().await?,
+            Self::BrokerCutAndKilled => cut_and_kill(ground).await?,
             Self::BrokerCut => cut(&ground.to_broker, Duration::from_millis(800)).await,
             Self::DatabaseCut => cut(&ground.to_database, Duration::from_millis(800)).await,
             Self::BrokerHalfOpen => half_open(&ground.to_broker).await,
@@ -264,17 +267,50 @@ async fn refuse(ground: &Ground<'_>) -> u32 {
     hits
 }
 
-/// One worker sleeps past its leases, in the middle of whatever it does.
+/// All workers but one sleep past their leases, in the middle of what they do: the cloud takes its time.
 async fn pause(ground: &Ground<'_>) -> anyhow::Result<()> {
-    let which = {
-        let pool = ground.pool.lock().await;
-        let which = rand::random_range(0..pool.len());
-        pool.signal(which, "STOP").await?;
-        which
+    let slow = |method: &str| {
+        let action = Action::SlowAnswer(rand::random_range(100..=500));
+        let rule = Rule {
+            method: Some(method.to_owned()),
+            service: None,
+            ..Rule::new(Service::Heat, "", "", action)
+        };
+        ground.sandbox.faults().add(rule)
     };
-    sleep(LEASE + Duration::from_millis(1200)).await;
-    ground.pool.lock().await.signal(which, "CONT").await?;
-    sleep(Duration::from_millis(500)).await;
+    let rules: Vec<u64> = ["GET", "POST", "PUT", "PATCH", "DELETE"].into_iter().map(slow).collect();
+    sleep(Duration::from_millis(700)).await;
+    let asleep = ground.pool.lock().await.len().saturating_sub(1);
+    for (name, lasting) in
+        [("STOP", LEASE + Duration::from_millis(800)), ("CONT", Duration::from_millis(600))]
+    {
+        let pool = ground.pool.lock().await;
+        for which in 0..asleep {
+            pool.signal(which, name).await?;
+        }
+        drop(pool);
+        sleep(lasting).await;
+    }
+    for rule in rules {
+        ground.sandbox.faults().remove(rule);
+    }
+    Ok(())
+}
+
+async fn cut_and_kill(ground: &Ground<'_>) -> anyhow::Result<()> {
+    sleep(Duration::from_millis(600)).await;
+    ground.to_broker.set_open(false);
+    ground.to_broker.cut();
+    sleep(Duration::from_millis(900)).await;
+    let mut pool = ground.pool.lock().await;
+    let workers = pool.len();
+    for _ in 0..workers {
+        pool.kill_oldest().await?;
+    }
+    ground.to_broker.set_open(true);
+    for _ in 0..workers {
+        pool.add().await?;
+    }
     Ok(())
 }
 
