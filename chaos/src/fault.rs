@@ -144,7 +144,7 @@ impl Fault {
                     pool.stop_oldest().await?;
                 }
             }
-            Self::WorkerPaused => pause(ground).await?,
+            Self::WorkerPaused => return pause(ground).await,
             Self::BrokerRestarted => {
                 ground.broker()?.tell("stop_app").await?;
                 ground.broker()?.tell("start_app").await?;
@@ -234,6 +234,7 @@ impl Fault {
                 ground.end_sessions().await?;
             }
             Self::DiskFull => ground.empty_disk()?,
+            Self::WorkerPaused => ground.pool.lock().await.kill_sleeper().await?,
             _ => {}
         }
         Ok(())
@@ -267,34 +268,27 @@ async fn refuse(ground: &Ground<'_>) -> u32 {
     hits
 }
 
-/// All workers but one sleep past their leases, in the middle of what they do: the cloud takes its time.
-async fn pause(ground: &Ground<'_>) -> anyhow::Result<()> {
-    let slow = |method: &str| {
-        let action = Action::SlowAnswer(rand::random_range(100..=500));
-        let rule = Rule {
-            method: Some(method.to_owned()),
-            service: None,
-            ..Rule::new(Service::Heat, "", "", action)
-        };
-        ground.sandbox.faults().add(rule)
+/// A worker falls asleep right before it records that a bay is deleted, and wakes up when others have long done its work.
+/// Another one sleeps wherever it happens to be: a request that it waits for has timed out when it wakes, so that it
+/// would rarely write.
+async fn pause(ground: &Ground<'_>) -> anyhow::Result<u32> {
+    let mut pool = ground.pool.lock().await;
+    let sleeper = match pool.sleeper() {
+        Some(sleeper) => sleeper,
+        None => pool.add_sleeper("pause:bay_delete/bay/effect").await?,
     };
-    let rules: Vec<u64> = ["GET", "POST", "PUT", "PATCH", "DELETE"].into_iter().map(slow).collect();
-    sleep(Duration::from_millis(700)).await;
-    let asleep = ground.pool.lock().await.len().saturating_sub(1);
-    for (name, lasting) in
-        [("STOP", LEASE + Duration::from_millis(800)), ("CONT", Duration::from_millis(600))]
-    {
-        let pool = ground.pool.lock().await;
-        for which in 0..asleep {
-            pool.signal(which, name).await?;
-        }
-        drop(pool);
-        sleep(lasting).await;
+    let deadline = Instant::now() + Duration::from_secs(5);
+    while !pool.is_asleep(sleeper) && Instant::now() < deadline {
+        sleep(Duration::from_millis(20)).await;
     }
-    for rule in rules {
-        ground.sandbox.faults().remove(rule);
-    }
-    Ok(())
+    let other = rand::random_range(0..sleeper);
+    pool.signal(other, "STOP").await?;
+    sleep(LEASE + Duration::from_secs(1)).await;
+    pool.signal(other, "CONT").await?;
+    sleep(Duration::from_millis(1500)).await;
+    let times = if pool.is_asleep(sleeper) { 2 } else { 1 };
+    pool.signal(sleeper, "CONT").await?;
+    Ok(times)
 }
 
 async fn cut_and_kill(ground: &Ground<'_>) -> anyhow::Result<()> {
