@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use mesos_conductor_proto::codec::Encoding;
 use tokio::sync::Notify;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::amqp::{Message, PublishError, Publisher};
@@ -16,6 +17,8 @@ use crate::telemetry::metrics::{self, PublishOutcome};
 
 /// How many messages are taken at once.
 const BATCH: u32 = 64;
+/// With so many lanes on their way, no more are begun.
+const MOST_LANES: usize = 256;
 /// How long a taken message is this worker's alone.
 pub(crate) const HOLD: Duration = Duration::from_secs(15);
 /// Between two tries to reach a reply queue that is not there (yet, again).
@@ -40,34 +43,50 @@ pub(crate) struct Outbox {
 
 impl Outbox {
     pub(crate) async fn run(self, stop: CancellationToken) {
+        let outbox = Arc::new(self);
+        // Each on its own: a queue, or a broker, that confirms nothing holds up nobody else.
+        let mut lanes = JoinSet::new();
         loop {
             // Armed before the look, so that a hint during it is not missed.
-            let hint = self.hint.notified();
-            match self.drain().await {
-                Ok(()) => {}
-                Err(error) => tracing::warn!(%error, "the outbox cannot be read"),
+            let hint = outbox.hint.notified();
+            if let Err(error) = outbox.begin(&mut lanes).await {
+                tracing::warn!(%error, "the outbox cannot be read");
             }
             tokio::select! {
                 () = stop.cancelled() => break,
                 () = hint => {}
+                // What stood behind it may go now.
+                Some(ended) = lanes.join_next() => ended.expect("sending does not panic"),
                 () = tokio::time::sleep(SWEEP) => {}
+            }
+            while let Some(ended) = lanes.try_join_next() {
+                ended.expect("sending does not panic");
             }
         }
         // What was committed while stopping still goes out if it can.
-        if let Err(error) = self.drain().await {
-            tracing::warn!(%error, "the outbox is left to the other workers");
+        loop {
+            if let Err(error) = outbox.begin(&mut lanes).await {
+                tracing::warn!(%error, "the outbox is left to the other workers");
+            }
+            let Some(ended) = lanes.join_next().await else { return };
+            ended.expect("sending does not panic");
         }
     }
 
-    async fn drain(&self) -> Result<(), crate::store::Error> {
-        loop {
+    /// Begins to send what can be taken now. A lane that is on its way is not taken again before it has ended.
+    async fn begin(self: &Arc<Self>, lanes: &mut JoinSet<()>) -> Result<(), crate::store::Error> {
+        while lanes.len() < MOST_LANES {
             let rows = self.store.claim_outbox(&self.owner, BATCH, HOLD).await?;
             let full = rows.len() >= BATCH as usize;
-            futures_util::future::join_all(lanes(rows).into_iter().map(|lane| self.send(lane))).await;
+            for lane in by_way(rows) {
+                let outbox = Arc::clone(self);
+                lanes.spawn(async move { outbox.send(lane).await });
+            }
             if !full {
-                return Ok(());
+                break;
             }
         }
+        Ok(())
     }
 
     /// Sends what goes to one queue, in its order: a message that waits makes those behind it wait too.
@@ -167,7 +186,7 @@ impl Outbox {
 }
 
 /// The rows by where they go, each in the order of the commits.
-fn lanes(rows: Vec<OutboxRow>) -> Vec<Vec<OutboxRow>> {
+fn by_way(rows: Vec<OutboxRow>) -> Vec<Vec<OutboxRow>> {
     let mut lanes: Vec<Vec<OutboxRow>> = Vec::new();
     for row in rows {
         let way = |row: &OutboxRow| {

@@ -2,4 +2,5 @@
 
 mod requests;
 mod shares;
+mod silent;
 mod untaken;
