@@ -9,9 +9,11 @@ mod database;
 mod office;
 mod world;
 
+use std::panic::AssertUnwindSafe;
 use std::time::Instant;
 
 use database::Database;
+use futures_util::FutureExt;
 use mesos_conductor::operation::record;
 use mesos_conductor::operation::steps;
 use world::World;
@@ -22,8 +24,8 @@ use crate::trace;
 use crate::walks::{Walk, number, replayed};
 
 /// How many runs are made on SQLite, and on PostgreSQL where there is one.
-const RUNS: u64 = 60;
-const RUNS_ON_POSTGRES: u64 = 6;
+const RUNS: u64 = 40;
+const RUNS_ON_POSTGRES: u64 = 4;
 
 #[test]
 fn the_models_steps_are_the_plans_steps() {
@@ -38,41 +40,57 @@ async fn the_store_does_what_the_model_does_on_sqlite() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("sim.sqlite");
     let database = Database::sqlite(&path).await;
-    agree(&database, RUNS).await;
+    let sum = agree(&database, RUNS).await;
     database.close().await;
+    assert!(sum.writes > 0);
+    assert!(sum.refused > 0 || replayed().is_some(), "no worker met that its lease was lost");
 }
 
 #[tokio::test]
 async fn the_store_does_what_the_model_does_on_postgres() {
     let Some(database) = Database::postgres().await else { return };
-    agree(&database, RUNS_ON_POSTGRES).await;
+    let outcome = AssertUnwindSafe(agree(&database, RUNS_ON_POSTGRES)).catch_unwind().await;
     database.drop().await;
+    if let Err(failure) = outcome {
+        std::panic::resume_unwind(failure);
+    }
 }
 
-async fn agree(database: &Database, runs: u64) {
+async fn agree(database: &Database, runs: u64) -> Sum {
     let begun = Instant::now();
-    let (mut steps, mut writes) = (0, 0);
-    let runs = number("CONDUCTOR_SIM_SEEDS").unwrap_or(runs);
+    let mut sum = Sum::default();
+    let runs = number("CONDUCTOR_SIM_RUNS").unwrap_or(runs);
     for seed in replayed().map_or(0..runs, |seed| seed..seed + 1) {
-        let (taken, wrote) = follow(database, seed).await;
-        (steps, writes) = (steps + taken, writes + wrote);
+        follow(database, seed, &mut sum).await;
     }
+    let Sum { steps, writes, refused } = &sum;
     println!(
-        "{:?}: {steps} steps agree, {writes} of them in the database, in {:.1?}",
+        "{:?}: {runs} runs, {steps} steps agree, {writes} of them in the database, {refused} writes under a lost lease, \
+         in {:.1?}",
         database.backend(),
         begun.elapsed()
     );
-    assert!(writes > 0, "nothing was done in the database");
+    sum
 }
 
-/// Walks one seed in both worlds; returns how many steps there were, and how many of them the database saw.
-async fn follow(database: &Database, seed: u64) -> (usize, usize) {
+/// What was done.
+#[derive(Default)]
+struct Sum {
+    steps: usize,
+    /// Steps that the database was in.
+    writes: usize,
+    /// Writes that it refused.
+    refused: usize,
+}
+
+/// Walks one seed in both worlds.
+async fn follow(database: &Database, seed: u64, sum: &mut Sum) {
     let mut walk = Walk::new(seed);
     let mut world = World::new(database, &walk.model).await;
-    let (mut steps, mut writes) = (0, 0);
+    let mut number = 0;
     while let Some((action, before)) = walk.step() {
-        steps += 1;
-        let line = trace::line(steps, action, &before, &walk.state);
+        number += 1;
+        let line = trace::line(number, action, &before, &walk.state);
         if replayed().is_some() {
             print!("{line}");
         }
@@ -81,12 +99,13 @@ async fn follow(database: &Database, seed: u64) -> (usize, usize) {
             Err(why) => Err(why),
         };
         match outcome {
-            Ok(wrote) => writes += usize::from(wrote),
+            Ok(wrote) => sum.writes += usize::from(wrote),
             Err(why) => panic!(
                 "seed {seed}: the database does not do what the model does: {why}\n{line}Replay it:\n  \
                  CONDUCTOR_SIM_SEED={seed} cargo test --test sim conformance -- --nocapture"
             ),
         }
     }
-    (steps, writes)
+    sum.steps += number;
+    sum.refused += world.refused;
 }

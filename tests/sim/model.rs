@@ -50,10 +50,6 @@ pub(crate) enum Guard {
     Names,
 }
 
-impl Guard {
-    pub(crate) const ALL: [Self; 5] = [Self::Dedupe, Self::Fence, Self::Outbox, Self::Undo, Self::Names];
-}
-
 /// Everything at one moment.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct State {

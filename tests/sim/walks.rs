@@ -22,7 +22,7 @@ pub(crate) fn number(variable: &str) -> Option<u64> {
     Some(text.parse().unwrap_or_else(|_| panic!("{variable} must be a number, not {text}")))
 }
 
-/// Numbers that follow from a seed: Steele, Lea and Flood's SplitMix64, because a generator of a crate may change with
+/// Numbers that follow from a seed: Steele, Lea and Flood's `SplitMix64`, because a generator of a crate may change with
 /// its version, and then no old seed would replay.
 pub(crate) struct Dice(u64);
 

@@ -63,6 +63,8 @@ impl Office {
 }
 
 fn workshop(store: &Store, name: &str) -> Workshop {
+    // The fetcher of manifests wants to know, though nothing is fetched. The second time it is known.
+    rustls::crypto::ring::default_provider().install_default().ok();
     let manifests = manifest_url::Settings {
         schemes: Vec::new(),
         allowed: Networks::parse([]).unwrap(),

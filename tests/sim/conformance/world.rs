@@ -37,6 +37,8 @@ pub(crate) struct World<'a> {
     replies: [Option<Vec<Vec<u8>>>; REQUESTS],
     /// The rows of the outbox by the model's numbers.
     letters: Vec<i64>,
+    /// How many writes were refused because the lease was lost.
+    pub(crate) refused: usize,
 }
 
 impl<'a> World<'a> {
@@ -66,6 +68,7 @@ impl<'a> World<'a> {
             operations: [None; REQUESTS],
             replies: [const { None }; REQUESTS],
             letters: Vec::new(),
+            refused: 0,
         };
         for _ in 0..model.workers {
             let office = world.hire();
@@ -188,6 +191,7 @@ impl<'a> World<'a> {
         if place.step.bounded() {
             operation.attempts += 1;
             let Some(mut tx) = self.begin_held(&lease).await? else {
+                self.refused += 1;
                 return agree("work after a lost lease", &after.worker(by).work, &None);
             };
             tx.advance(&lease, &operation, Wake::Now).await.unwrap();
@@ -213,6 +217,7 @@ impl<'a> World<'a> {
         };
         let (mut operation, lease) = self.office(by).held.take().expect("it holds one");
         let Some(mut tx) = self.begin_held(&lease).await? else {
+            self.refused += 1;
             return agree("work after a lost lease", &after.worker(by).work, &None);
         };
         match change.row {
@@ -281,14 +286,16 @@ impl<'a> World<'a> {
     /// A request has one reply: the same bytes, wherever they are found.
     fn same_reply(&mut self, request: u8, kind: ReplyKind, found: &Outgoing) -> Result<(), Disagreement> {
         let known = self.replies[usize::from(request)].get_or_insert_with(|| found.bodies.clone());
-        agree("the bytes of a reply", &found.bodies, known)?;
         let text = String::from_utf8_lossy(&found.bodies[0]).into_owned();
+        if found.bodies != *known {
+            return Err(format!("a second reply to request {request}: {text}"));
+        }
         let class = match kind {
             ReplyKind::NotFound => "NotFound",
             ReplyKind::Exists => "BayAlreadyExists",
             ReplyKind::Busy => "OperationInProgress",
             ReplyKind::Conflict => "Conflict",
-            ReplyKind::Fault => "Internal",
+            ReplyKind::Fault => "broken",
             ReplyKind::Nothing => "null",
             ReplyKind::Bay => "made",
         };
@@ -326,7 +333,7 @@ impl<'a> World<'a> {
         let rows = state.database.all_operations().map(|(id, row)| {
             let superseded = if row.superseded { "superseded" } else { "wanted" };
             let held = if row.live { "held" } else { "free" };
-            let after = row.after.map_or("-".to_owned(), |after| self.uuid(after).to_string());
+            let after = row.after.map_or_else(|| "-".to_owned(), |after| self.uuid(after).to_string());
             let (uuid, step, owner) = (self.uuid(id), row.place.step.name(), self.owner(row.owner));
             let (state, attempts) = (format!("{:?}", row.state).to_lowercase(), row.place.attempts);
             format!("{uuid} {state} {step} {attempts} {superseded} {owner} {held} {} {after}", row.fence)
@@ -344,8 +351,8 @@ impl<'a> World<'a> {
         let sql = "SELECT operation_uuid || ' ' || message_key FROM caller";
         let found: BTreeSet<String> = self.database.texts(sql).await.into_iter().collect();
         let callers = state.database.all_operations().flat_map(|(id, row)| {
-            let waiting = (0u8..).zip(row.callers).filter(|(_, waits)| *waits);
-            waiting.map(move |(request, _)| format!("{} {}", self.uuid(id), key_of(request)))
+            let waiting = row.callers.into_iter().flatten();
+            waiting.map(move |request| format!("{} {}", self.uuid(id), key_of(request)))
         });
         agree("callers", &found, &callers.collect())
     }
@@ -485,7 +492,7 @@ async fn place(tx: &mut Transaction, lease: &Lease, operation: &mut Operation, c
 }
 
 fn agree<T: PartialEq + std::fmt::Debug>(what: &str, found: &T, model: &T) -> Result<(), Disagreement> {
-    if found == model { Ok(()) } else { Err(format!("{what}: it is {found:?}, in the model {model:?}")) }
+    if found == model { Ok(()) } else { Err(format!("{what}: {found:?}, in the model {model:?}")) }
 }
 
 const STATES: [(bay::Status, Status); 5] = [

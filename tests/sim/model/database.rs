@@ -3,8 +3,8 @@
 //! Each function is what one transaction does, or one of its statements; the conformance test holds them to the real
 //! ones.
 
+use super::REQUESTS;
 use super::plan::Step;
-use super::{REQUESTS, WORKERS};
 
 /// An operation has the number of the request that began it.
 pub(crate) type OperationId = u8;
@@ -119,8 +119,8 @@ pub(crate) struct Operation {
     pub(crate) live: bool,
     pub(crate) fence: u8,
     pub(crate) after: Option<OperationId>,
-    /// Who waits for its answer, by request.
-    pub(crate) callers: [bool; REQUESTS],
+    /// Whose request waits for its answer, in the order they came.
+    pub(crate) callers: [Option<u8>; REQUESTS],
 }
 
 impl Operation {
@@ -222,7 +222,7 @@ impl Database {
             live: false,
             fence: 0,
             after,
-            callers: [false; REQUESTS],
+            callers: [None; REQUESTS],
         });
     }
 
@@ -236,7 +236,8 @@ impl Database {
 
     /// Lets the sender of a request wait for an operation's answer.
     pub(crate) fn await_answer(&mut self, request: u8, operation: OperationId) {
-        self.operation_mut(operation).callers[usize::from(request)] = true;
+        let free = self.operation_mut(operation).callers.iter_mut().find(|caller| caller.is_none());
+        *free.expect("there are no more callers than requests") = Some(request);
         self.message_mut(request).operation = Some(operation);
     }
 
@@ -275,7 +276,7 @@ impl Database {
         operation.state = state;
         operation.owner = Owner::Nobody;
         operation.live = false;
-        operation.callers = [false; REQUESTS];
+        operation.callers = [None; REQUESTS];
         let next = self.successor(id);
         if self.active == Some(id) {
             self.active = next;
@@ -306,15 +307,11 @@ impl Database {
         ending: bool,
         waits: [bool; REQUESTS],
     ) -> Vec<Reply> {
-        let mut replies = Vec::new();
-        for request in 0..REQUESTS {
-            let caller = &mut self.operation_mut(id).callers[request];
-            if *caller && (ending || !waits[request]) {
-                *caller = false;
-                replies.push(self.compose(u8::try_from(request).expect("a few requests"), kind));
-            }
-        }
-        replies
+        let now = |caller: &u8| ending || !waits[usize::from(*caller)];
+        let callers = self.operation(id).callers;
+        let mut left = callers.into_iter().flatten().filter(|caller| !now(caller));
+        self.operation_mut(id).callers = std::array::from_fn(|_| left.next());
+        callers.into_iter().flatten().filter(now).map(|caller| self.compose(caller, kind)).collect()
     }
 
     /// Makes a reply and keeps it with its message.
@@ -373,7 +370,6 @@ impl Database {
 
     /// Exchanges the names of two workers.
     pub(crate) fn swap_workers(&mut self, name: impl Fn(u8) -> u8) {
-        debug_assert!(WORKERS > 1);
         for operation in self.operations.iter_mut().flatten() {
             if let Owner::Worker(worker) = &mut operation.owner {
                 *worker = name(*worker);

@@ -33,14 +33,16 @@ impl Model {
         for worker in 0..self.workers {
             self.of_worker(state, worker, &mut actions);
         }
-        actions.into_iter().find(|action| match action {
-            Action::Acknowledge { .. }
-            | Action::Notice { .. }
-            | Action::Publish { .. }
-            | Action::Settle { .. }
-            | Action::PublishUnsent { .. } => true,
-            Action::Act { .. } => cloud_is_quiet,
-            _ => false,
+        actions.into_iter().find(|action| {
+            let harmless = matches!(
+                action,
+                Action::Acknowledge { .. }
+                    | Action::Notice { .. }
+                    | Action::Publish { .. }
+                    | Action::Settle { .. }
+                    | Action::PublishUnsent { .. }
+            );
+            harmless || (cloud_is_quiet && matches!(action, Action::Act { .. }))
         })
     }
 

@@ -232,7 +232,16 @@ pub(crate) fn is_worth_a_look(model: &Model, scene: &Scene, cloud: &Cloud) -> bo
                 None => !plan.waits_for_late(cloud),
             }
         }
-        _ => true,
+        Trustee
+        | Trust
+        | Step::Stack
+        | UndoTrust
+        | UndoTrustee
+        | UndoBay
+        | DeleteStack
+        | DeleteTrust
+        | DeleteTrustee
+        | RemoveBay => true,
     }
 }
 
@@ -384,10 +393,12 @@ impl Plan<'_> {
     fn undo(&self, cause: Cause) -> Change {
         let Place { step, attempts, .. } = self.scene.place;
         let may_appear = step == Step::Stack && attempts > 1;
-        let back = match step {
-            _ if self.model.off == Some(Guard::Undo) => UndoBay,
-            Trustee | Trust => UndoTrust,
-            _ => UndoStack,
+        let back = if self.model.off == Some(Guard::Undo) {
+            UndoBay
+        } else if matches!(step, Trustee | Trust) {
+            UndoTrust
+        } else {
+            UndoStack
         };
         Change { undo: Some((cause, may_appear)), ..Change::to(Next::Step(back)) }
     }
