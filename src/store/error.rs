@@ -56,14 +56,11 @@ pub enum Error {
 
 /// Which fault it was, without the text: that may quote what was to be stored.
 fn told(error: &sqlx::Error) -> String {
-    match error {
-        sqlx::Error::Database(cause) => {
-            cause.code().map(|code| format!(" (code {code})")).unwrap_or_default()
-        }
-        sqlx::Error::RowNotFound => " (there is no such row)".to_owned(),
-        sqlx::Error::InvalidSavePointStatement => " (a transaction is open)".to_owned(),
-        _ => String::new(),
+    if let sqlx::Error::Database(cause) = error {
+        return cause.code().map(|code| format!(" (code {code})")).unwrap_or_default();
     }
+    if matches!(error, sqlx::Error::InvalidSavePointStatement) { " (a transaction is open)" } else { "" }
+        .to_owned()
 }
 
 impl Error {
