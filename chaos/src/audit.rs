@@ -151,6 +151,9 @@ impl Audit {
         count.operations = self.texts("SELECT kind FROM operation WHERE state <> 'running'").await?.len();
         let told = self.client.outcomes();
         let told = told.iter().filter(|outcome| *outcome == "success" || *outcome == "failure").count();
+        if told > count.operations {
+            count.double(format!("{told} notifications tell of the end of {} operations", count.operations));
+        }
         if told < ended.len() {
             let missing = ended.len() - told;
             count.lost += missing;

@@ -13,7 +13,7 @@ use lapin::options::{
     BasicAckOptions, BasicConsumeOptions, BasicPublishOptions, ConfirmSelectOptions, QueueDeclareOptions,
 };
 use lapin::types::{AMQPValue, FieldTable};
-use lapin::{BasicProperties, Channel, Confirmation, Connection, ConnectionProperties};
+use lapin::{BasicProperties, Channel, Confirmation, Connection, ConnectionProperties, PublisherConfirm};
 use mesos_conductor_proto::context::RequestContext;
 use mesos_conductor_proto::message::{Reply, ReplyContent, Request};
 use serde_json::Value;
@@ -69,6 +69,20 @@ pub(crate) struct Asked {
     pub(crate) answered: Option<Instant>,
     /// Every different answer, without what only says which message it is.
     pub(crate) answers: Vec<Vec<u8>>,
+}
+
+impl Asked {
+    /// Sent for the first time now.
+    fn once(method: &str) -> Self {
+        Self {
+            method: method.to_owned(),
+            sent: Instant::now(),
+            times: 1,
+            confirmed: false,
+            answered: None,
+            answers: Vec::new(),
+        }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -152,15 +166,7 @@ impl Client {
         let request = self.request(method, args, context);
         let id = request.msg_id.clone()?;
         let body = request.encode();
-        let asked = Asked {
-            method: method.to_owned(),
-            sent: Instant::now(),
-            times: 0,
-            confirmed: false,
-            answered: None,
-            answers: Vec::new(),
-        };
-        self.books().asked.insert(id.clone(), asked);
+        self.books().asked.insert(id.clone(), Asked { times: 0, ..Asked::once(method) });
         let mut copies = self.copies;
         while Instant::now() < patience {
             for _ in 0..copies {
@@ -197,21 +203,42 @@ impl Client {
         self.publish(&request.encode()).await;
     }
 
+    /// Sends many commands at once, and does not wait for answers.
+    pub(crate) async fn send_many(
+        &self,
+        method: &str,
+        args: Vec<Value>,
+        context: &RequestContext,
+    ) -> anyhow::Result<()> {
+        let connection = self.connect().await?;
+        let channel = connection.create_channel().await?;
+        channel.confirm_select(ConfirmSelectOptions::default()).await?;
+        let mut unconfirmed = Vec::new();
+        for args in args {
+            let request = self.request(method, args, context);
+            let Some(id) = request.msg_id.clone() else { continue };
+            self.books().asked.insert(id.clone(), Asked::once(method));
+            unconfirmed.push((id, self.put(&channel, &request.encode()).await?));
+        }
+        for (id, confirm) in unconfirmed {
+            let confirmed = matches!(confirm.await?, Confirmation::Ack(None));
+            if let Some(asked) = self.books().asked.get_mut(&id) {
+                asked.confirmed = confirmed;
+            }
+        }
+        connection.close(200, "sent".into()).await?;
+        Ok(())
+    }
+
     /// Sends a command and does not wait.
     pub(crate) async fn send(&self, method: &str, args: Value, context: &RequestContext) {
         let request = self.request(method, args, context);
         let Some(id) = request.msg_id.clone() else { return };
-        let sent = Instant::now();
+        self.books().asked.insert(id.clone(), Asked::once(method));
         let confirmed = self.publish(&request.encode()).await;
-        let asked = Asked {
-            method: method.to_owned(),
-            sent,
-            times: 1,
-            confirmed,
-            answered: None,
-            answers: Vec::new(),
-        };
-        self.books().asked.entry(id).or_insert(asked);
+        if let Some(asked) = self.books().asked.get_mut(&id) {
+            asked.confirmed = confirmed;
+        }
     }
 
     /// A question, asked anew with another id when no answer comes.
@@ -311,14 +338,18 @@ impl Client {
             *publisher = Some((connection, channel));
         }
         let (_, channel) = publisher.as_ref().context("a channel")?;
+        let confirm = self.put(channel, body).await?.await?;
+        Ok(matches!(confirm, Confirmation::Ack(None)))
+    }
+
+    async fn put(&self, channel: &Channel, body: &[u8]) -> lapin::Result<PublisherConfirm> {
         let properties = BasicProperties::default()
             .with_content_type("application/json".into())
             .with_content_encoding("utf-8".into())
             .with_delivery_mode(2);
         let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
         let (exchange, topic) = (self.place.exchange.as_str().into(), self.place.topic.as_str().into());
-        let confirm = channel.basic_publish(exchange, topic, options, body, properties).await?.await?;
-        Ok(matches!(confirm, Confirmation::Ack(None)))
+        channel.basic_publish(exchange, topic, options, body, properties).await
     }
 
     async fn listen(&self, what: Heard) {

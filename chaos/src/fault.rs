@@ -27,6 +27,8 @@ pub(crate) enum Fault {
     QueueDeleted,
     MemoryAlarm,
     BrokerCut,
+    /// Two things at once: what a worker had to say cannot be said, and then the worker is gone.
+    BrokerCutAndKilled,
     BrokerHalfOpen,
     NodeKilled,
     DatabaseRestarted,
@@ -142,7 +144,7 @@ impl Fault {
                     pool.stop_oldest().await?;
                 }
             }
-            Self::WorkerPaused => pause(ground).await?,
+            Self::WorkerPaused => return pause(ground).await,
             Self::BrokerRestarted => {
                 ground.broker()?.tell("stop_app").await?;
                 ground.broker()?.tell("start_app").await?;
@@ -170,6 +172,7 @@ impl Fault {
                 sleep(Duration::from_millis(1000)).await;
             }
             Self::NodeKilled => ground.kill_a_node().await?,
+            Self::BrokerCutAndKilled => cut_and_kill(ground).await?,
             Self::BrokerCut => cut(&ground.to_broker, Duration::from_millis(800)).await,
             Self::DatabaseCut => cut(&ground.to_database, Duration::from_millis(800)).await,
             Self::BrokerHalfOpen => half_open(&ground.to_broker).await,
@@ -231,6 +234,7 @@ impl Fault {
                 ground.end_sessions().await?;
             }
             Self::DiskFull => ground.empty_disk()?,
+            Self::WorkerPaused => ground.pool.lock().await.kill_sleeper().await?,
             _ => {}
         }
         Ok(())
@@ -264,17 +268,43 @@ async fn refuse(ground: &Ground<'_>) -> u32 {
     hits
 }
 
-/// One worker sleeps past its leases, in the middle of whatever it does.
-async fn pause(ground: &Ground<'_>) -> anyhow::Result<()> {
-    let which = {
-        let pool = ground.pool.lock().await;
-        let which = rand::random_range(0..pool.len());
-        pool.signal(which, "STOP").await?;
-        which
+/// A worker falls asleep right before it records that a bay is deleted, and wakes up when others have long done its work.
+/// Another one sleeps wherever it happens to be: a request that it waits for has timed out when it wakes, so that it
+/// would rarely write.
+async fn pause(ground: &Ground<'_>) -> anyhow::Result<u32> {
+    let mut pool = ground.pool.lock().await;
+    let sleeper = match pool.sleeper() {
+        Some(sleeper) => sleeper,
+        None => pool.add_sleeper("pause:bay_delete/bay/effect").await?,
     };
-    sleep(LEASE + Duration::from_millis(1200)).await;
-    ground.pool.lock().await.signal(which, "CONT").await?;
-    sleep(Duration::from_millis(500)).await;
+    let deadline = Instant::now() + Duration::from_secs(5);
+    while !pool.is_asleep(sleeper) && Instant::now() < deadline {
+        sleep(Duration::from_millis(20)).await;
+    }
+    let other = rand::random_range(0..sleeper);
+    pool.signal(other, "STOP").await?;
+    sleep(LEASE + Duration::from_secs(1)).await;
+    pool.signal(other, "CONT").await?;
+    sleep(Duration::from_millis(1500)).await;
+    let times = if pool.is_asleep(sleeper) { 2 } else { 1 };
+    pool.signal(sleeper, "CONT").await?;
+    Ok(times)
+}
+
+async fn cut_and_kill(ground: &Ground<'_>) -> anyhow::Result<()> {
+    sleep(Duration::from_millis(600)).await;
+    ground.to_broker.set_open(false);
+    ground.to_broker.cut();
+    sleep(Duration::from_millis(900)).await;
+    let mut pool = ground.pool.lock().await;
+    let workers = pool.len();
+    for _ in 0..workers {
+        pool.kill_oldest().await?;
+    }
+    ground.to_broker.set_open(true);
+    for _ in 0..workers {
+        pool.add().await?;
+    }
     Ok(())
 }
 

@@ -81,7 +81,8 @@ const ROWS: &[Row] = &[
     row("broker: channels closed", Fault::ChannelsClosed, false),
     row("broker: queue deleted", Fault::QueueDeleted, false),
     row("broker: memory alarm", Fault::MemoryAlarm, false),
-    row("broker: cut off", Fault::BrokerCut, true),
+    row("broker: cut off", Fault::BrokerCut, false),
+    row("broker: cut off, workers killed", Fault::BrokerCutAndKilled, true),
     row("broker: half-open", Fault::BrokerHalfOpen, false),
     row("broker: node of three killed", Fault::NodeKilled, false),
     row("database: restarted", Fault::DatabaseRestarted, true),
@@ -90,7 +91,7 @@ const ROWS: &[Row] = &[
     row("database: serializable", Fault::Serializable, false),
     row("database: no connection free", Fault::PoolExhausted, false),
     row("database: commits unanswered", Fault::CommitUnanswered, true),
-    row("database: SQLite's disk full", Fault::DiskFull, false),
+    row("database: SQLite's disk full", Fault::DiskFull, true),
     row("cloud: 500", Fault::CloudFails, false),
     row("cloud: 503, Retry-After", Fault::CloudOverloaded, false),
     row("cloud: stacks refused", Fault::CloudRefuses, true),
@@ -113,7 +114,7 @@ const TOLD: usize = 10;
 const GUARDS: &[(&str, Fault)] = &[
     ("dedupe", Fault::Copies),
     ("fence", Fault::WorkerPaused),
-    ("outbox", Fault::BrokerCut),
+    ("outbox", Fault::BrokerCutAndKilled),
     ("undo", Fault::CloudRefuses),
     ("names", Fault::AnswersLost),
 ];
@@ -131,7 +132,22 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    match runtime.block_on(run(&options)) {
+    // Whoever interrupts it wants the workers and the servers ended too: dropping the run does that.
+    let interrupted = async {
+        let mut terminated = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+        tokio::select! {
+            pressed = tokio::signal::ctrl_c() => pressed?,
+            _ = terminated.recv() => {}
+        }
+        anyhow::bail!("interrupted")
+    };
+    let outcome = runtime.block_on(async {
+        tokio::select! {
+            outcome = run(&options) => outcome,
+            interrupted = interrupted => interrupted,
+        }
+    });
+    match outcome {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {

@@ -30,6 +30,8 @@ pub(crate) struct Pool {
     recipe: Recipe,
     workers: Vec<Worker>,
     started: usize,
+    /// Which of them stops itself at a point.
+    sleeper: Option<usize>,
 }
 
 #[derive(Debug)]
@@ -41,7 +43,7 @@ struct Worker {
 impl Pool {
     pub(crate) async fn start(recipe: Recipe, workers: usize) -> anyhow::Result<Self> {
         std::fs::write(recipe.directory.join("worker.toml"), &recipe.configuration)?;
-        let mut pool = Self { recipe, workers: Vec::new(), started: 0 };
+        let mut pool = Self { recipe, workers: Vec::new(), started: 0, sleeper: None };
         for _ in 0..workers {
             pool.add().await?;
         }
@@ -53,7 +55,7 @@ impl Pool {
     }
 
     /// One more, without waiting until it can work.
-    pub(crate) fn spawn(&mut self, old: bool) -> anyhow::Result<()> {
+    fn spawn(&mut self, old: bool, point: Option<&str>) -> anyhow::Result<()> {
         self.started += 1;
         let log = self.recipe.directory.join(format!("worker-{}.log", self.started));
         let program = match (&self.recipe.old, old) {
@@ -66,7 +68,7 @@ impl Pool {
         if let Some(guard) = &self.recipe.guard_off {
             command.env("MESOS_CONDUCTOR_GUARD_OFF", guard);
         }
-        if let Some(point) = &self.recipe.point {
+        if let Some(point) = point.or(self.recipe.point.as_deref()) {
             command.env("MESOS_CONDUCTOR_FAULT", point);
         }
         let child = command.kill_on_drop(true).spawn().context("a worker cannot be started")?;
@@ -80,7 +82,11 @@ impl Pool {
     }
 
     pub(crate) async fn add_of(&mut self, old: bool) -> anyhow::Result<()> {
-        self.spawn(old)?;
+        self.spawn(old, None)?;
+        self.until_ready().await
+    }
+
+    async fn until_ready(&mut self) -> anyhow::Result<()> {
         let worker = self.workers.last_mut().context("it was just added")?;
         let deadline = Instant::now() + PATIENCE;
         while !worker.is_ready().await {
@@ -93,6 +99,34 @@ impl Pool {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         Ok(())
+    }
+
+    /// One more, which stops itself, as by `SIGSTOP`, whenever it passes that point.
+    pub(crate) async fn add_sleeper(&mut self, point: &str) -> anyhow::Result<usize> {
+        self.spawn(false, Some(point))?;
+        self.until_ready().await?;
+        let sleeper = self.workers.len() - 1;
+        self.sleeper = Some(sleeper);
+        Ok(sleeper)
+    }
+
+    pub(crate) fn sleeper(&self) -> Option<usize> {
+        self.sleeper
+    }
+
+    pub(crate) async fn kill_sleeper(&mut self) -> anyhow::Result<()> {
+        if let Some(sleeper) = self.sleeper.take() {
+            self.workers.remove(sleeper).child.kill().await?;
+        }
+        Ok(())
+    }
+
+    /// Whether it has been stopped.
+    pub(crate) fn is_asleep(&self, which: usize) -> bool {
+        let pid = self.workers.get(which).and_then(|worker| worker.child.id());
+        let stat = pid.and_then(|pid| std::fs::read_to_string(format!("/proc/{pid}/stat")).ok());
+        // The state comes after the name, which is in parentheses.
+        stat.is_some_and(|stat| stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T')))
     }
 
     /// Ends the longest-lived one as `kill -9` does.
@@ -136,7 +170,7 @@ impl Pool {
             }
         }
         for _ in 0..ended {
-            self.spawn(false)?;
+            self.spawn(false, None)?;
         }
         Ok(ended)
     }

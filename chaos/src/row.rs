@@ -134,10 +134,9 @@ impl Row {
                     pool.signal(which, "STOP").await?;
                 }
                 let context = load::context(&ground.sandbox);
-                for _ in 0..10_000 {
-                    let args = json!({ "uuid": Uuid::new_v4().to_string() });
-                    stage.client.send("bay_delete", args, &context).await;
-                }
+                let args = || json!({ "uuid": Uuid::new_v4().to_string() });
+                let crowd = std::iter::repeat_with(args).take(10_000).collect();
+                stage.client.send_many("bay_delete", crowd, &context).await?;
                 for which in 0..pool.len() {
                     pool.signal(which, "CONT").await?;
                 }
@@ -160,9 +159,9 @@ impl Row {
                     stage.client.send("bay_create", args, &context).await;
                 }
             }
-            _ => {}
+            _ => return Ok(0),
         }
-        Ok(0)
+        Ok(1)
     }
 
     async fn prepare<'a>(

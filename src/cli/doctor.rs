@@ -25,7 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 #[derive(Debug, Args)]
 pub(super) struct Doctor {
-    /// RabbitMQ's management API, such as http://USER:PASSWORD@HOST:15672: lists who else may send requests
+    /// RabbitMQ's management API, such as <http://USER:PASSWORD@HOST:15672>: lists who else may send requests
     #[arg(long, value_name = "URL")]
     management_url: Option<Url>,
 }

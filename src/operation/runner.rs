@@ -375,7 +375,8 @@ impl Drive<'_> {
             }
             StepError::Retry { fault, after } => {
                 metrics::step(operation.kind, step.name(), StepOutcome::Retry);
-                if step.bounded() && self.past(operation, Duration::ZERO).await? {
+                // The first try is never the last: by the count a plan knows that an effect may come late.
+                if step.bounded() && operation.attempts > 1 && self.past(operation, Duration::ZERO).await? {
                     tracing::warn!(step = step.name(), %fault, "the step is given up at its deadline");
                     return Ok(plan.failed(scene, given_up(fault)));
                 }

@@ -72,7 +72,7 @@ impl Store {
         original: &Original,
     ) -> Result<Option<Uuid>, Error> {
         let id = Uuid::new_v4();
-        let sealed = (&mut &*self).vault().seal(&context(id), &packed(original)?);
+        let sealed = self.vault.seal(&context(id), &packed(original)?);
         self.retrying(|| self.keep(id, body_hash, (attempts, original.body.len()), reason, &sealed)).await
     }
 
@@ -90,21 +90,27 @@ impl Store {
         let first = "INSERT INTO set_aside (id, body_hash, times, attempts, bytes, reason, created_ms) \
              VALUES (?, ?, 1, ?, ?, ?, {now_ms}) {or_nothing}";
         let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
-        let known = tx.execute(again, params![attempts, reason, body_hash]).await? > 0
-            || !tx.insert_new(first, params![id, body_hash, attempts, bytes, reason]).await?;
-        if !known {
-            let sql = "INSERT INTO set_aside_part (set_aside_id, part, sealed) VALUES (?, ?, ?)";
-            let mut rest = sealed;
-            let mut number = 0_u32;
-            while !rest.is_empty() {
-                // It is base64: any place is between two letters.
-                let (part, after) = rest.split_at(rest.len().min(PART));
-                tx.execute(sql, params![id, number, part]).await?;
-                (rest, number) = (after, number + 1);
-            }
+        if tx.execute(again, params![attempts, reason, body_hash]).await? > 0 {
+            tx.commit().await?;
+            return Ok(None);
+        }
+        if !tx.insert_new(first, params![id, body_hash, attempts, bytes, reason]).await? {
+            // Another one was first.
+            tx.execute(again, params![attempts, reason, body_hash]).await?;
+            tx.commit().await?;
+            return Ok(None);
+        }
+        let sql = "INSERT INTO set_aside_part (set_aside_id, part, sealed) VALUES (?, ?, ?)";
+        let mut rest = sealed;
+        let mut number = 0_u32;
+        while !rest.is_empty() {
+            // It is base64: any place is between two letters.
+            let (part, after) = rest.split_at(rest.len().min(PART));
+            tx.execute(sql, params![id, number, part]).await?;
+            (rest, number) = (after, number + 1);
         }
         tx.commit().await?;
-        Ok((!known).then_some(id))
+        Ok(Some(id))
     }
 
     /// All of them, oldest first.
@@ -126,7 +132,7 @@ impl Store {
             return Ok(None);
         }
         let parts = parts.iter().map(|row| row.string("sealed")).collect::<Result<Vec<_>, _>>()?;
-        let opened = (&mut &*self).vault().open(&context(id), &parts.concat())?;
+        let opened = self.vault.open(&context(id), &parts.concat())?;
         unpacked(&opened).map(Some)
     }
 

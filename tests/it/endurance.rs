@@ -105,6 +105,39 @@ async fn a_second_delete_behind_a_delete_that_waits_joins_it() {
     worker.stop().await;
 }
 
+/// Else the delete would come next, and would not know that there may be a stack soon.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stack_that_may_appear_is_looked_for_although_a_look_is_refused() {
+    let world = World::new().await;
+    let worker = world.worker().await;
+    let caller = Caller::new(&world).await;
+    let model = caller.create_model().await;
+    overload(&world, "POST", "/stacks$");
+    let uuid = Uuid::new_v4();
+    let create = caller.call("bay_create", bay_args(&model, uuid));
+    let delete = async {
+        let tried = |sandbox: &Sandbox| sandbox.count(Service::Heat, "POST", "/stacks$") > 1;
+        assert!(world.sandbox.wait_until(PATIENCE, tried).await, "Heat is asked for the stack again");
+        world.sandbox.faults().clear();
+        overload(&world, "POST", "/stacks$");
+        let refused = Rule::new(Service::Heat, "GET", "/stacks", Action::status(400));
+        world.sandbox.faults().add(refused);
+        let before = world.sandbox.count(Service::Heat, "GET", "/stacks");
+        let looks = async || {
+            let looked = |sandbox: &Sandbox| sandbox.count(Service::Heat, "GET", "/stacks") > before + 3;
+            assert!(world.sandbox.wait_until(PATIENCE, looked).await, "the looks go on");
+            world.sandbox.faults().clear();
+        };
+        tokio::join!(caller.call("bay_delete", json!({ "uuid": uuid.to_string() })), looks())
+    };
+    let (created, (deleted, ())) = tokio::join!(create, delete);
+    created.expect_err("the create is undone");
+    assert_eq!(deleted.expect("deleted"), Value::Null);
+    caller.wait_until_gone(&uuid.to_string()).await;
+    assert_nothing_is_left(&world);
+    worker.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_delete_finds_the_stack_that_nobody_could_undo() {
     let world = World::new().await;

@@ -247,14 +247,20 @@ impl Step for UndoStack {
 
     async fn run(&self, scene: &Scene<'_>) -> Result<Change, StepError> {
         let doubt = scene.progress.stack_may_appear;
+        let looks_on = doubt && scene.operation.attempts < LOOKS;
         let found = match stack::find(scene).await {
             // Whom nobody lets in made no stack either.
             Err(error) if stack::is_shut_out(&error) && !doubt => None,
+            // A delete that came next would not know that a stack may still appear.
+            Err(error) if looks_on => {
+                tracing::warn!(%error, "whether there is a stack cannot be seen; it is looked for again");
+                return Ok(Change::again(LOOK_AGAIN));
+            }
             other => other.map_err(|error| refused(&error))?,
         };
         let living = found.filter(|(_, stack)| stack.status != Status::DeleteComplete.as_str());
         let Some((credentials, stack)) = living else {
-            if doubt && scene.operation.attempts < LOOKS {
+            if looks_on {
                 return Ok(Change::again(LOOK_AGAIN));
             }
             return Ok(Change::proceed());
