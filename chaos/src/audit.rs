@@ -11,8 +11,8 @@ use sqlx::any::AnyPoolOptions;
 use sqlx::{AnyPool, Row as _};
 
 use crate::client::{Asked, Client};
-use crate::fault::{Fault, POISON};
-use crate::row::{Ground, POISONED};
+use crate::fault::{Crowd, Fault, POISON, POISONED};
+use crate::row::Ground;
 
 /// What a row of the table says.
 #[derive(Debug, Default)]
@@ -126,7 +126,7 @@ impl Audit {
         let apps_removed = *ground.apps_removed.lock().await;
         self.apps(&mut count, &bays, apps_removed).await?;
         let aside = self.texts("SELECT COALESCE(method, '') FROM set_aside").await?;
-        let poisoned = if fault == Fault::Poison { POISONED } else { 0 };
+        let poisoned = if fault == Fault::Crowd(Crowd::Poison) { POISONED } else { 0 };
         if aside.len() != poisoned || aside.iter().any(|method| method != POISON) {
             count.lose(format!("set aside are {aside:?}, and should be {poisoned}"));
         }
@@ -246,7 +246,9 @@ fn cloud(count: &mut Count, sandbox: &Sandbox, bays: &[Bay], removed: &HashSet<S
         sandbox.trusts().into_iter().map(|trust| (trust.id, trust.trustee_user_id)).collect();
     let users: Vec<(String, String)> =
         sandbox.trustees().into_iter().map(|user| (user.id, user.name)).collect();
-    let needs: [(&str, Vec<(String, String)>, fn(&Bay) -> Option<&String>); 3] = [
+    /// What it is, those that are there as `(id, name)`, and which of them a bay needs.
+    type Need = (&'static str, Vec<(String, String)>, fn(&Bay) -> Option<&String>);
+    let needs: [Need; 3] = [
         ("stack", stacks, |bay| bay.stack.as_ref()),
         ("trust", trusts, |bay| bay.trust.as_ref()),
         ("trustee", users, |bay| bay.trustee.as_ref()),

@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 use clap::Parser;
 
 use crate::audit::Count;
-use crate::fault::Fault;
+use crate::fault::{Broker, Cloud, Crowd, Database, Fault, Workers};
 use crate::row::{Row, Servers};
 use crate::servers::Server;
 
@@ -72,39 +72,39 @@ const fn row(name: &'static str, fault: Fault, short: bool) -> Row {
 const ROWS: &[Row] = &[
     row("nothing", Fault::Nothing, false),
     row("each request sent three times", Fault::Copies, true),
-    row("pool: kill -9", Fault::WorkerKilled, true),
-    row("pool: rolling restart", Fault::RollingRestart, true),
-    row("pool: paused past the lease", Fault::WorkerPaused, true),
-    row("pool: two versions", Fault::TwoVersions, false),
-    row("broker: restarted", Fault::BrokerRestarted, true),
-    row("broker: connections closed", Fault::ConnectionsClosed, false),
-    row("broker: channels closed", Fault::ChannelsClosed, false),
-    row("broker: queue deleted", Fault::QueueDeleted, false),
-    row("broker: memory alarm", Fault::MemoryAlarm, false),
-    row("broker: cut off", Fault::BrokerCut, false),
-    row("broker: cut off, workers killed", Fault::BrokerCutAndKilled, true),
-    row("broker: half-open", Fault::BrokerHalfOpen, false),
-    row("broker: node of three killed", Fault::NodeKilled, false),
-    row("database: restarted", Fault::DatabaseRestarted, true),
-    row("database: cut off", Fault::DatabaseCut, false),
-    row("database: refuses writes", Fault::WritesRefused, false),
-    row("database: serializable", Fault::Serializable, false),
-    row("database: no connection free", Fault::PoolExhausted, false),
-    row("database: commits unanswered", Fault::CommitUnanswered, true),
-    row("database: SQLite's disk full", Fault::DiskFull, true),
-    row("cloud: 500", Fault::CloudFails, false),
-    row("cloud: 503, Retry-After", Fault::CloudOverloaded, false),
-    row("cloud: stacks refused", Fault::CloudRefuses, true),
-    row("cloud: 401, tokens revoked", Fault::TokensRevoked, false),
-    row("cloud: 409", Fault::CloudConflicts, false),
-    row("cloud: garbage", Fault::CloudGarbles, false),
-    row("cloud: no answer", Fault::CloudSilent, false),
-    row("cloud: answers lost", Fault::AnswersLost, true),
-    row("cloud: deleted behind our back", Fault::BehindOurBack, true),
-    row("flood: 10,000 at once", Fault::Flood, false),
-    row("flood: replies never consumed", Fault::DeafCaller, false),
-    row("flood: one tenant", Fault::OneTenant, false),
-    row("poison: ends its worker each time", Fault::Poison, true),
+    row("pool: kill -9", Fault::Workers(Workers::Killed), true),
+    row("pool: rolling restart", Fault::Workers(Workers::RollingRestart), true),
+    row("pool: paused past the lease", Fault::Workers(Workers::Paused), true),
+    row("pool: two versions", Fault::Workers(Workers::TwoVersions), false),
+    row("broker: restarted", Fault::Broker(Broker::Restarted), true),
+    row("broker: connections closed", Fault::Broker(Broker::ConnectionsClosed), false),
+    row("broker: channels closed", Fault::Broker(Broker::ChannelsClosed), false),
+    row("broker: queue deleted", Fault::Broker(Broker::QueueDeleted), false),
+    row("broker: memory alarm", Fault::Broker(Broker::MemoryAlarm), false),
+    row("broker: cut off", Fault::Broker(Broker::Cut), false),
+    row("broker: cut off, workers killed", Fault::Broker(Broker::CutAndKilled), true),
+    row("broker: half-open", Fault::Broker(Broker::HalfOpen), false),
+    row("broker: node of three killed", Fault::Broker(Broker::NodeKilled), false),
+    row("database: restarted", Fault::Database(Database::Restarted), true),
+    row("database: cut off", Fault::Database(Database::Cut), false),
+    row("database: refuses writes", Fault::Database(Database::RefusesWrites), false),
+    row("database: serializable", Fault::Database(Database::Serializable), false),
+    row("database: no connection free", Fault::Database(Database::NoConnectionFree), false),
+    row("database: commits unanswered", Fault::Database(Database::CommitsUnanswered), true),
+    row("database: SQLite's disk full", Fault::Database(Database::DiskFull), true),
+    row("cloud: 500", Fault::Cloud(Cloud::Fails), false),
+    row("cloud: 503, Retry-After", Fault::Cloud(Cloud::Overloaded), false),
+    row("cloud: stacks refused", Fault::Cloud(Cloud::Refuses), true),
+    row("cloud: 401, tokens revoked", Fault::Cloud(Cloud::TokensRevoked), false),
+    row("cloud: 409", Fault::Cloud(Cloud::Conflicts), false),
+    row("cloud: garbage", Fault::Cloud(Cloud::Garbles), false),
+    row("cloud: no answer", Fault::Cloud(Cloud::Silent), false),
+    row("cloud: answers lost", Fault::Cloud(Cloud::AnswersLost), true),
+    row("cloud: deleted behind our back", Fault::Cloud(Cloud::BehindOurBack), true),
+    row("flood: 10,000 at once", Fault::Crowd(Crowd::Flood), false),
+    row("flood: replies never consumed", Fault::Crowd(Crowd::DeafCaller), false),
+    row("flood: one tenant", Fault::Crowd(Crowd::OneTenant), false),
+    row("poison: ends its worker each time", Fault::Crowd(Crowd::Poison), true),
 ];
 
 /// How many broken promises of a row are told in words.
@@ -113,10 +113,10 @@ const TOLD: usize = 10;
 /// The guards that a test build can leave out, each with the row that then has to turn red.
 const GUARDS: &[(&str, Fault)] = &[
     ("dedupe", Fault::Copies),
-    ("fence", Fault::WorkerPaused),
-    ("outbox", Fault::BrokerCutAndKilled),
-    ("undo", Fault::CloudRefuses),
-    ("names", Fault::AnswersLost),
+    ("fence", Fault::Workers(Workers::Paused)),
+    ("outbox", Fault::Broker(Broker::CutAndKilled)),
+    ("undo", Fault::Cloud(Cloud::Refuses)),
+    ("names", Fault::Cloud(Cloud::AnswersLost)),
 ];
 
 fn say(text: &str) {
@@ -211,7 +211,7 @@ fn chosen(options: &Options) -> (Vec<&'static Row>, Vec<String>) {
     let (rows, left_out): (Vec<&Row>, Vec<&Row>) = ROWS
         .iter()
         .filter(wanted)
-        .partition(|row| row.fault != Fault::TwoVersions || options.old_worker.is_some());
+        .partition(|row| row.fault != Fault::Workers(Workers::TwoVersions) || options.old_worker.is_some());
     let why = |row: &&Row| format!("`{}`, since no earlier build was given", row.name);
     (rows, left_out.iter().map(why).collect())
 }

@@ -45,7 +45,7 @@ impl Pool {
         std::fs::write(recipe.directory.join("worker.toml"), &recipe.configuration)?;
         let mut pool = Self { recipe, workers: Vec::new(), started: 0, sleeper: None };
         for _ in 0..workers {
-            pool.add().await?;
+            pool.add(false).await?;
         }
         Ok(pool)
     }
@@ -77,11 +77,7 @@ impl Pool {
     }
 
     /// One more, ready to work.
-    pub(crate) async fn add(&mut self) -> anyhow::Result<()> {
-        self.add_of(false).await
-    }
-
-    pub(crate) async fn add_of(&mut self, old: bool) -> anyhow::Result<()> {
+    pub(crate) async fn add(&mut self, old: bool) -> anyhow::Result<()> {
         self.spawn(old, None)?;
         self.until_ready().await
     }

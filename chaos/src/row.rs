@@ -7,18 +7,15 @@ use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use mesos_conductor_sandbox::known::{OTHER_PROJECT, OTHER_USER, SERVICE_USER, TRUSTEE_DOMAIN_ADMIN};
+use mesos_conductor_sandbox::known::{SERVICE_USER, TRUSTEE_DOMAIN_ADMIN};
 use mesos_conductor_sandbox::{Config, Sandbox};
-use serde_json::json;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
 use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
 use crate::audit::{Audit, Count};
 use crate::client::{Client, Place, Queues};
-use crate::fault::{Fault, LEASE, POISON};
+use crate::fault::{Broker, Database, Fault, LEASE};
 use crate::load::{self, Stage};
 use crate::pool::{Pool, Recipe, migrate};
 use crate::proxy::Proxy;
@@ -26,8 +23,6 @@ use crate::servers::Server;
 
 /// How long the pool may take, once all is well again, to answer and to finish.
 pub(crate) const SETTLE: Duration = Duration::from_secs(90);
-/// How many messages end their workers.
-pub(crate) const POISONED: usize = 3;
 /// Any 32 bytes: the workers of a pool have to be given a key.
 const ENCRYPTION_KEY: &str = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
 
@@ -109,7 +104,8 @@ impl Row {
             actors.spawn(load::bays(Arc::clone(&stage)));
         }
         let until = Instant::now() + lasting;
-        let struck = self.crowd(&ground, &stage).await? + self.fault.strike(&ground, until).await?;
+        let came = if let Fault::Crowd(crowd) = self.fault { crowd.come(&ground, &stage).await? } else { 0 };
+        let struck = came + self.fault.strike(&ground, until).await?;
         self.fault.mend(&ground).await?;
         stage.end(SETTLE);
         while actors.join_next().await.is_some() {}
@@ -122,46 +118,6 @@ impl Row {
             count.broken.push(format!("the pool did not stop in order: {error:#}"));
         }
         Ok(count)
-    }
-
-    /// What comes in a crowd, or beside what else is asked. How often it struck by that.
-    async fn crowd(&self, ground: &Ground<'_>, stage: &Arc<Stage>) -> anyhow::Result<u32> {
-        match self.fault {
-            Fault::Poison => return poison(ground, stage).await,
-            Fault::Flood => {
-                let pool = ground.pool.lock().await;
-                for which in 0..pool.len() {
-                    pool.signal(which, "STOP").await?;
-                }
-                let context = load::context(&ground.sandbox);
-                let args = || json!({ "uuid": Uuid::new_v4().to_string() });
-                let crowd = std::iter::repeat_with(args).take(10_000).collect();
-                stage.client.send_many("bay_delete", crowd, &context).await?;
-                for which in 0..pool.len() {
-                    pool.signal(which, "CONT").await?;
-                }
-            }
-            Fault::DeafCaller => {
-                let deaf = stage.client.deaf_queue().await?;
-                let context = load::context(&ground.sandbox);
-                for queue in [deaf.as_str(), "reply_that_nobody_declared"] {
-                    for _ in 0..500 {
-                        let args = json!({ "uuid": Uuid::new_v4().to_string() });
-                        stage.client.send_for(queue, "bay_delete", args, &context).await;
-                    }
-                }
-            }
-            Fault::OneTenant => {
-                let context = load::context_of(&ground.sandbox, OTHER_USER, OTHER_PROJECT);
-                let model = load::create_model_as(&stage.client, &context).await?;
-                for turn in 0..60 {
-                    let args = load::bay_args(&model, &format!("crowd{turn}"));
-                    stage.client.send("bay_create", args, &context).await;
-                }
-            }
-            _ => return Ok(0),
-        }
-        Ok(1)
     }
 
     async fn prepare<'a>(
@@ -190,8 +146,9 @@ impl Row {
             Some(_) => transport_of(&place.urls),
             None => servers.rabbitmq.via(to_broker.port)?.replace("amqp://", "rabbit://"),
         };
-        let disk =
-            (self.fault == Fault::DiskFull).then(|| Disk::mount(&directory.join("disk"))).transpose()?;
+        let disk = (self.fault == Fault::Database(Database::DiskFull))
+            .then(|| Disk::mount(&directory.join("disk")))
+            .transpose()?;
         let (audited, used) = match &disk {
             Some(disk) => {
                 let file = disk.directory.join("conductor.sqlite");
@@ -240,31 +197,12 @@ impl Row {
     }
 
     async fn cluster(&self, servers: &Servers, directory: &Path) -> anyhow::Result<Option<Server>> {
-        if self.fault != Fault::NodeKilled {
+        if self.fault != Fault::Broker(Broker::NodeKilled) {
             return Ok(None);
         }
         let script = servers.scripts.join("private-rabbitmq-cluster.sh");
         Server::start(&script, &directory.join("cluster"), 28_100).await.map(Some)
     }
-}
-
-/// Messages that end their workers, and somebody who starts these anew until the callers have been told. How many ended.
-async fn poison(ground: &Ground<'_>, stage: &Arc<Stage>) -> anyhow::Result<u32> {
-    let context = load::context(&ground.sandbox);
-    for _ in 0..POISONED {
-        stage.client.send(POISON, json!({}), &context).await;
-    }
-    let (mut ended, deadline) = (0, Instant::now() + SETTLE);
-    let told = |stage: &Stage| {
-        let asked = stage.client.asked();
-        asked.iter().filter(|asked| asked.method == POISON).all(|asked| asked.answered.is_some())
-    };
-    while !told(stage) && Instant::now() < deadline {
-        ended += ground.pool.lock().await.replace_ended()?;
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-    ground.pool.lock().await.replace_ended()?;
-    Ok(ended)
 }
 
 /// The transport URL of several nodes.
@@ -339,17 +277,10 @@ topics = "{notifications}"
 }
 
 impl Ground<'_> {
-    pub(crate) fn broker(&self) -> anyhow::Result<&Server> {
-        Ok(&self.servers.rabbitmq)
-    }
-
+    /// Changes a setting of the database, and ends its sessions, so that all work with it.
     pub(crate) async fn alter(&self, what: &str) -> anyhow::Result<()> {
         let change = format!("ALTER DATABASE {} {what}", self.database);
-        self.servers.postgres.tell(&change).await
-    }
-
-    /// So that new ones begin with what was altered.
-    pub(crate) async fn end_sessions(&self) -> anyhow::Result<()> {
+        self.servers.postgres.tell(&change).await?;
         let end = format!(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{}'",
             self.database
@@ -396,17 +327,4 @@ impl Disk {
         anyhow::ensure!(status.success(), "a small disk can be mounted by root only");
         Ok(Self { directory: directory.to_owned() })
     }
-}
-
-/// Deletes an app from its Marathon as somebody else would.
-pub(crate) async fn delete_app(url: &str, app: &str) -> anyhow::Result<()> {
-    let host = url.trim_start_matches("http://");
-    let mut connection = TcpStream::connect(host).await?;
-    let request = format!(
-        "DELETE /v2/apps{app}?force=true HTTP/1.0\r\nHost: {host}\r\nAccept: application/json\r\n\r\n"
-    );
-    connection.write_all(request.as_bytes()).await?;
-    let mut answer = String::new();
-    connection.read_to_string(&mut answer).await?;
-    Ok(())
 }

@@ -124,8 +124,9 @@ async fn replies_that_nobody_takes_wait_in_their_own_queue() {
     let mut ids = ask(&world, &peer, &queue, REQUESTS).await;
     others_are_served(&caller).await;
     let inspector = Inspector::new(&world.broker).await;
-    let there =
-        eventually(async || (inspector.queue(&queue.name).await == Some((REQUESTS as u32, 0))).then_some(()));
+    let there = eventually(async || {
+        (inspector.queue(&queue.name).await == Some((u32::try_from(REQUESTS).unwrap(), 0))).then_some(())
+    });
     assert!(there.await.is_some(), "{:?}", inspector.queue(&queue.name).await);
     ids.sort();
     assert_eq!(queue.take_all(&world, REQUESTS, REQUESTS).await, ids);
@@ -143,7 +144,7 @@ async fn a_full_reply_queue_holds_up_nobody_else_and_loses_nothing() {
     let peer = Peer::open(&world).await;
     // The broker refuses what does not fit.
     let queue = Untaken::declare(&[
-        ("x-max-length", AMQPValue::LongInt(ROOM as i32)),
+        ("x-max-length", AMQPValue::LongInt(i32::try_from(ROOM).unwrap())),
         ("x-overflow", AMQPValue::LongString("reject-publish".into())),
     ])
     .await;
