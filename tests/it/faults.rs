@@ -339,20 +339,3 @@ async fn a_stack_that_goes_slowly_does_not_use_up_the_time_of_what_follows() {
     assert_remaining(&world.sandbox, 0);
     worker.stop().await;
 }
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_first_try_of_a_step_is_never_its_last() {
-    let world = World::new().await;
-    let configuration = world.configuration("");
-    let limited = configuration.replace("[conductor]\n", "[conductor]\noperation_deadline = \"1s\"\n");
-    assert_ne!(limited, configuration);
-    let worker = Worker::start_with(&world, &limited, None).await;
-    let caller = Caller::new(&world).await;
-    let model = caller.create_model().await;
-    // By the time that this is given up, the deadline has passed: what it asked for might be made yet.
-    world.sandbox.faults().add(Rule::new(Service::Heat, "POST", "/stacks$", Action::Hang).once());
-    caller.create_bay(&model).await;
-    assert_eq!(world.sandbox.count(Service::Heat, "POST", "/stacks$"), 2);
-    assert_remaining(&world.sandbox, 1);
-    worker.stop().await;
-}

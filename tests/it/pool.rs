@@ -203,3 +203,28 @@ async fn a_second_signal_ends_the_worker_at_once() {
     assert_remaining(&world.sandbox, 1);
     next.stop().await;
 }
+
+/// A step's deadline may pass while nobody is at work. What its first try asked for may then still be made: the way back
+/// would not know.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_first_try_of_a_step_is_never_its_last() {
+    let world = World::new().await;
+    let configuration = world.configuration("");
+    let limited = configuration.replace("[conductor]\n", "[conductor]\noperation_deadline = \"3s\"\n");
+    assert_ne!(limited, configuration);
+    let mut doomed = Worker::start_with(&world, &limited, Some("kill:bay_create/trust/committed")).await;
+    let model = Caller::new(&world).await.create_model().await;
+    let peer = Peer::open(&world).await;
+    peer.send(&peer.request(&world, "bay_create", Caller::bay_args(&model, 2))).await;
+    doomed.ended().await;
+    let late = "SELECT uuid FROM operation WHERE step = 'stack' AND deadline_ms < 1000 * unixepoch()";
+    let passed = eventually(|| async { (!world.database.texts(late).await.is_empty()).then_some(()) });
+    assert!(passed.await.is_some(), "the deadline does not pass");
+    world.sandbox.faults().add(Rule::new(Service::Heat, "POST", "/stacks$", Action::Hang).once());
+    let worker = Worker::start_with(&world, &limited, None).await;
+    settled(&world).await;
+    assert_eq!(world.database.texts("SELECT status FROM cluster").await, ["CREATE_COMPLETE"]);
+    assert_eq!(world.sandbox.count(Service::Heat, "POST", "/stacks$"), 2);
+    assert_remaining(&world.sandbox, 1);
+    worker.stop().await;
+}

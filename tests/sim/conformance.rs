@@ -24,7 +24,7 @@ use crate::trace;
 use crate::walks::{Walk, number, replayed};
 
 /// How many runs are made on SQLite, and on PostgreSQL where there is one.
-const RUNS: u64 = 40;
+const RUNS: u64 = 30;
 const RUNS_ON_POSTGRES: u64 = 4;
 
 #[test]
