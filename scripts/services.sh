@@ -25,6 +25,7 @@ usage: scripts/services.sh COMMAND [rabbitmq] [postgres] [mariadb]     (no name:
   down     end what `up` started; the data stays
   clean    down, and remove the data
   status   say what is up; fails unless everything named is
+  install  install what is missing, and start nothing
   env      print the URLs as shell exports: eval "$(scripts/services.sh env)"
   demo     find or start a RabbitMQ for the demo and print its URL
   ctl      run rabbitmqctl against the private node: scripts/services.sh ctl list_queues
@@ -209,6 +210,11 @@ case $command in
         "$command" "$@"
         ;;
     env) print_env ;;
+    install)
+        [ $# -gt 0 ] || set -- rabbitmq postgres mariadb
+        lock services
+        install_missing "$@"
+        ;;
     demo) demo ;;
     ctl) rabbitmq_tool rabbitmqctl "$@" ;;
     help | -h | --help) usage ;;

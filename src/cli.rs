@@ -8,12 +8,14 @@ mod conductor;
 mod config;
 mod db;
 mod deployment;
+mod doctor;
 mod error;
 mod identity;
 mod object;
 mod output;
 mod schema;
 mod serve;
+mod set_aside;
 mod wait;
 mod watch;
 
@@ -94,6 +96,11 @@ enum Command {
     /// Prepares the database
     #[command(subcommand)]
     Db(db::Command),
+    /// Lists, retries and drops messages that came back too often
+    #[command(subcommand)]
+    SetAside(set_aside::Command),
+    /// Checks whether a worker could work: configuration, broker, database, Keystone
+    Doctor(doctor::Doctor),
     /// Checks and shows the configuration
     #[command(subcommand)]
     Config(config::Command),
@@ -141,6 +148,8 @@ fn run(cli: Cli, output: &mut Output) -> Result<(), Error> {
             Command::Deployment(command) => command.run(&global, output).await,
             Command::Watch(command) => command.run(&global, output).await,
             Command::Db(command) => command.run(&global, output).await,
+            Command::Doctor(command) => command.run(&global, output).await,
+            Command::SetAside(command) => command.run(&global, output).await,
             Command::Config(command) => command.run(&global, output),
             Command::Schema(command) => command.run(output),
         }

@@ -253,6 +253,7 @@ fn message(exchange: String, routing_key: String, request: &Request) -> Message 
         content_type: request.encoding.content_type().to_owned(),
         content_encoding: request.encoding.content_encoding().to_owned(),
         body: request.encode(),
+        compressed: None,
         mandatory: false,
         expiration: None,
     }

@@ -64,6 +64,8 @@ pub enum Fault {
     InvalidIdentity(String),
     #[error("Bay {0} already has an operation in progress.")]
     OperationInProgress(String),
+    #[error("{0}")]
+    NotAuthorized(String),
     #[error("{client} connection failed. {message}")]
     AuthorizationFailure { client: String, message: String },
     #[error("Failed to create trustee {username}: {reason}")]
@@ -126,6 +128,7 @@ impl Fault {
             Self::Conflict(_) => ("Conflict", 409, json!({})),
             Self::InvalidIdentity(identity) => ("InvalidIdentity", 400, json!({ "identity": identity })),
             Self::OperationInProgress(bay) => ("OperationInProgress", 400, json!({ "bay_name": bay })),
+            Self::NotAuthorized(_) => ("NotAuthorized", 403, json!({})),
             // Its `message` is the constructor's first argument, so it must not be among the others too.
             Self::AuthorizationFailure { client, .. } => {
                 ("AuthorizationFailure", 403, json!({ "client": client }))

@@ -37,6 +37,9 @@ pub trait Cloud: Send + Sync {
     /// Whether bays get a trustee and a trust. Without them the service user looks after the stacks.
     fn trusts_configured(&self) -> bool;
 
+    /// What a caller's token is worth, as Keystone says, or said a short time ago.
+    async fn verify(&self, token: &SecretString, within: Duration) -> Result<Session>;
+
     /// Makes the trustee user, or finds it by its name and sees to it that its password is this one. Returns
     /// its id.
     async fn ensure_trustee(&self, name: &str, password: &SecretString, within: Duration) -> Result<String>;
@@ -115,6 +118,10 @@ impl OpenStack {
 impl Cloud for OpenStack {
     fn trusts_configured(&self) -> bool {
         self.keystone.trusts_configured()
+    }
+
+    async fn verify(&self, token: &SecretString, within: Duration) -> Result<Session> {
+        self.keystone.session(&Credentials::Token(token.clone()), within).await
     }
 
     async fn ensure_trustee(&self, name: &str, password: &SecretString, within: Duration) -> Result<String> {

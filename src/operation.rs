@@ -5,12 +5,14 @@
 //! messages that tell of it. Whoever lost the lease cannot write.
 
 pub(crate) mod fault;
+pub(crate) mod guard;
 pub(crate) mod heartbeat;
 pub(crate) mod keeper;
 pub(crate) mod outbox;
 pub mod progress;
 pub mod record;
 pub mod runner;
+pub(crate) mod shares;
 pub mod step;
 pub mod steps;
 pub mod subject;

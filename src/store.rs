@@ -5,8 +5,8 @@
 //! Writes go through a [`Transaction`], so that a message's key, its effect and its reply are one commit; the
 //! writes of an operation go through [`Store::begin_held`], whose first statement proves the lease.
 //!
-//! Lock order, for whoever adds a write: message key, bay model, an app's operation, a bay's operation, bay, app, active
-//! operation, outbox. Key pairs, services, bay locks and watches are written alone.
+//! Lock order, for whoever adds a write: message set aside, message key, bay model, an app's operation, a bay's operation,
+//! bay, app, active operation, outbox. Key pairs, services, bay locks, watches and periodic tasks are written alone.
 
 mod apps;
 mod bays;
@@ -25,7 +25,9 @@ mod models;
 mod operations;
 mod outbox;
 mod page;
+mod periodic;
 mod services;
+mod set_aside;
 mod sql;
 mod text;
 mod url;
@@ -49,14 +51,17 @@ pub use driver::Transaction;
 pub use error::Error;
 pub use gauges::Gauges;
 pub use key_pairs::{KeyPair, KeyPairFilter};
+pub use leases::Due;
 pub use locks::Steal;
-pub use messages::Seen;
+pub use messages::{Purged, Seen};
 pub use migrate::{Migration, MigrationReport, MigrationStatus};
 pub use models::Visibility;
 pub use operations::{Ending, Outcome, Wake};
 pub use outbox::OutboxRow;
 pub use page::{Key, Page, Scope};
+pub use periodic::{Periodic, Turn};
 pub use services::{MOST_REPORTS, Service};
+pub use set_aside::{Described, Original, SetAside};
 pub use sql::Backend;
 pub use url::Error as UrlError;
 pub use vault::{Error as VaultError, Vault};

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
@@ -117,12 +117,14 @@ impl Watcher {
     async fn run(&self) {
         let poll = self.shop.settings.deployments.poll_interval;
         loop {
+            let next = Instant::now() + poll;
             match self.watch().await {
                 Ok(true) => {}
                 Ok(false) => break,
                 Err(error) => tracing::warn!(%error, "what the framework shows cannot be recorded"),
             }
-            sleep(poll).await;
+            // A stream that has lasted is followed by the next one at once.
+            sleep_until(next).await;
         }
         if let Err(error) = self.shop.store.leave_watch(self.bay, &self.shop.owner).await {
             tracing::debug!(%error, "the bay stays ours until that has run out");

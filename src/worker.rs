@@ -4,6 +4,7 @@ mod broker;
 mod cloud;
 mod framework;
 mod health;
+mod periodic;
 mod report;
 mod store;
 
@@ -18,6 +19,7 @@ use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 pub use broker::broker;
+pub use cloud::open as open_cloud;
 pub use framework::{fetcher, frameworks};
 pub use store::open as open_store;
 
@@ -145,7 +147,13 @@ impl Worker {
             notifications: self.notifications.clone(),
             pulse: self.pulse.clone(),
         };
-        tasks.spawn(housekeeping.run(settings.conductor.retention, stop.rest.clone()));
+        tasks.spawn(housekeeping.run(stop.rest.clone()));
+        let purge = periodic::Purge {
+            shop: Arc::clone(&self.shop),
+            retention: settings.conductor.retention,
+            every: settings.conductor.purge_interval,
+        };
+        tasks.spawn(purge.run(stop.rest.clone()));
         tasks.spawn(Heartbeats::new(Arc::clone(&self.shop)).run(stop.rest.clone()));
         let watch = tasks.spawn(Watch::new(Arc::clone(&self.shop)).run(stop.rest.clone()));
         tasks.spawn(health::count_broker(self.server.health(), self.server.stats(), stop.rest.clone()));
@@ -223,7 +231,7 @@ struct Stops {
     rest: CancellationToken,
 }
 
-/// Counts what operators watch, and forgets what is past its retention.
+/// Counts what operators watch.
 struct Housekeeping {
     shop: Arc<Workshop>,
     notifications: Publisher,
@@ -231,9 +239,8 @@ struct Housekeeping {
 }
 
 impl Housekeeping {
-    async fn run(self, retention: Duration, stop: CancellationToken) {
+    async fn run(self, stop: CancellationToken) {
         let mut tick = tokio::time::interval(Duration::from_secs(5));
-        let mut purged = tokio::time::Instant::now();
         let mut blocking = health::Blocking::default();
         while stop.run_until_cancelled(tick.tick()).await.is_some() {
             self.pulse.beat();
@@ -242,14 +249,9 @@ impl Housekeeping {
                 Ok(gauges) => {
                     metrics::operations(&gauges.operations, gauges.oldest_running_ms.map(age));
                     metrics::outbox(gauges.outbox_depth, gauges.oldest_outbox_ms.map(age));
+                    metrics::set_aside(gauges.set_aside);
                 }
                 Err(error) => tracing::debug!(%error, "nothing could be counted"),
-            }
-            if purged.elapsed() >= Duration::from_secs(60) {
-                purged = tokio::time::Instant::now();
-                if let Err(error) = self.shop.store.purge(retention).await {
-                    tracing::warn!(%error, "old records stay for now");
-                }
             }
         }
     }
@@ -267,6 +269,7 @@ fn rpc_settings(settings: &Settings) -> anyhow::Result<rpc::Settings> {
         password_symbols: settings.default.password_symbols.clone(),
         max_attempts: settings.conductor.max_deliveries,
         max_size: settings.conductor.max_message_size,
+        verify_tokens: settings.conductor.verify_tokens,
     })
 }
 

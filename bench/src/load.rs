@@ -46,8 +46,8 @@ where
     let calls = f64::from(u32::try_from(latencies.len())?);
     Ok(Sample {
         calls_per_second: calls / took.as_secs_f64(),
-        p50_ms: milliseconds(&latencies, 50),
-        p99_ms: milliseconds(&latencies, 99),
+        p50_ms: percentile(&latencies, 50),
+        p99_ms: percentile(&latencies, 99),
         cpu_per_thousand: used.as_secs_f64() / calls * 1000.0,
     })
 }
@@ -76,7 +76,7 @@ where
 }
 
 /// The least time that so many percent of the sorted ones do not exceed.
-fn milliseconds(sorted: &[Duration], percent: usize) -> f64 {
+pub(crate) fn percentile(sorted: &[Duration], percent: usize) -> f64 {
     let rank = (sorted.len() * percent).div_ceil(100).max(1);
     sorted[rank - 1].as_secs_f64() * 1000.0
 }
@@ -88,8 +88,8 @@ mod tests {
     #[test]
     fn percentiles_are_values_that_were_seen() {
         let sorted: Vec<Duration> = (1..=200).map(Duration::from_millis).collect();
-        assert!((milliseconds(&sorted, 50) - 100.0).abs() < 1e-9);
-        assert!((milliseconds(&sorted, 99) - 198.0).abs() < 1e-9);
-        assert!((milliseconds(&sorted[..1], 99) - 1.0).abs() < 1e-9);
+        assert!((percentile(&sorted, 50) - 100.0).abs() < 1e-9);
+        assert!((percentile(&sorted, 99) - 198.0).abs() < 1e-9);
+        assert!((percentile(&sorted[..1], 99) - 1.0).abs() < 1e-9);
     }
 }

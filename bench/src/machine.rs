@@ -18,11 +18,10 @@ pub(crate) struct Machine {
     pub(crate) kernel: String,
     /// How many processes wanted to run when the run began, on average over a minute.
     pub(crate) load: String,
-    pub(crate) python: String,
 }
 
 impl Machine {
-    pub(crate) fn look(python: &Path) -> anyhow::Result<Self> {
+    pub(crate) fn look() -> anyhow::Result<Self> {
         let format = format_description!("[year]-[month]-[day] [hour]:[minute] UTC");
         let cpuinfo = fs::read_to_string("/proc/cpuinfo")?;
         let names: Vec<&str> =
@@ -31,18 +30,9 @@ impl Machine {
         let memory = meminfo.lines().next().and_then(value).context("/proc/meminfo")?;
         let memory: u64 = memory.trim_end_matches(" kB").parse()?;
         let load = fs::read_to_string("/proc/loadavg")?;
-        let said = |program: &Path, args: &[&str]| -> anyhow::Result<String> {
-            let output = Command::new(program).args(args).output();
-            let output = output.with_context(|| program.display().to_string())?;
-            Ok(String::from_utf8(output.stdout)?.trim().to_owned())
-        };
         let git = |args: &[&str]| said(Path::new("git"), args);
         let changed =
-            !git(&["status", "--porcelain", "--untracked-files=no", "--", "src", "proto", "bench"])?
-                .is_empty();
-        let versions = "import platform; from importlib.metadata import version as v; print('Python ' + \\
-            platform.python_version() + ''.join(f', {name} {v(name)}' for name in \\
-            ('oslo.messaging', 'SQLAlchemy', 'psycopg')))";
+            !git(&["status", "--porcelain", "-uno", "--", "src", "proto", "bench", "sandbox"])?.is_empty();
         Ok(Self {
             date: OffsetDateTime::now_utc().format(&format)?,
             commit: git(&["rev-parse", "--short", "HEAD"])? + if changed { " with changes" } else { "" },
@@ -56,9 +46,22 @@ impl Machine {
                 .trim()
                 .to_owned(),
             load: load.split(' ').next().unwrap_or_default().to_owned(),
-            python: said(python, &["-c", versions])?,
         })
     }
+}
+
+/// The versions of a Python and of what the server in Python is made of.
+pub(crate) fn python_versions(python: &Path) -> anyhow::Result<String> {
+    let versions = "import platform; from importlib.metadata import version as v; print('Python ' + \\
+        platform.python_version() + ''.join(f', {name} {v(name)}' for name in \\
+        ('oslo.messaging', 'SQLAlchemy', 'psycopg')))";
+    said(python, &["-c", versions])
+}
+
+fn said(program: &Path, args: &[&str]) -> anyhow::Result<String> {
+    let output = Command::new(program).args(args).output();
+    let output = output.with_context(|| program.display().to_string())?;
+    Ok(String::from_utf8(output.stdout)?.trim().to_owned())
 }
 
 fn value(line: &str) -> Option<&str> {

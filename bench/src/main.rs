@@ -4,7 +4,10 @@
 //! The load comes from this process and the servers are processes of their own: their CPU time is read from
 //! `/proc`. All of them share the machine with the broker and the database, so calls per second say little of a
 //! server; CPU time per call and its ratio to another server's, taken seconds apart, are what to look at.
+//!
+//! And what watching the frameworks of many bays takes, by their streams of events and by polling.
 
+mod apps;
 mod database;
 mod driver;
 mod figure;
@@ -31,6 +34,8 @@ struct Cli {
 enum Command {
     /// Measures everything and prints the tables
     Run(run::Options),
+    /// Measures what bays with apps take, and prints the tables
+    Apps(apps::Options),
     /// Runs the worker's statements by themselves, and prints what that took (started by `run`)
     Driver(driver::Options),
 }
@@ -40,6 +45,7 @@ fn main() -> anyhow::Result<()> {
     rustls::crypto::ring::default_provider().install_default().ok();
     match Cli::parse().command {
         Command::Run(options) => run::run(options),
+        Command::Apps(options) => apps::run(options),
         Command::Driver(options) => driver::run(&options),
     }
 }

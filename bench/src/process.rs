@@ -1,5 +1,6 @@
 //! The processes that are measured: started, looked at through `/proc`, ended.
 
+use std::collections::HashSet;
 use std::fs;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -10,6 +11,9 @@ use tokio::time::sleep;
 
 /// How long a server may take to end after it was told to.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// In the kernel's table of connections.
+const ESTABLISHED: &str = "01";
 
 /// The CPU time of a process and of its children.
 #[derive(Debug, Clone, Copy)]
@@ -83,6 +87,41 @@ impl Process {
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("VmRSS")?;
         let kib: u32 = line.trim().trim_end_matches(" kB").parse()?;
         Ok(f64::from(kib) / 1024.0)
+    }
+
+    /// How many connections it has to these ports of this machine.
+    pub(crate) fn connections(&self, ports: &HashSet<u16>) -> anyhow::Result<usize> {
+        let pid = self.child.id();
+        let open = fs::read_dir(format!("/proc/{pid}/fd"))?.flatten();
+        let sockets: HashSet<String> = open
+            .filter_map(|descriptor| fs::read_link(descriptor.path()).ok()?.to_str().map(str::to_owned))
+            .filter_map(|target| Some(target.strip_prefix("socket:[")?.strip_suffix(']')?.to_owned()))
+            .collect();
+        let table = fs::read_to_string(format!("/proc/{pid}/net/tcp"))?;
+        let ours = table.lines().skip(1).filter(|line| {
+            let fields: Vec<&str> = line.split_whitespace().collect();
+            let (remote, state, inode) = (fields.get(2), fields.get(3), fields.get(9));
+            let port = remote.and_then(|remote| u16::from_str_radix(remote.rsplit_once(':')?.1, 16).ok());
+            state.is_some_and(|state| *state == ESTABLISHED)
+                && port.is_some_and(|port| ports.contains(&port))
+                && inode.is_some_and(|inode| sockets.contains(*inode))
+        });
+        Ok(ours.count())
+    }
+
+    /// Waits until a line of its log says what is looked for.
+    pub(crate) async fn logged<T>(&mut self, find: impl Fn(&str) -> Option<T>) -> anyhow::Result<T> {
+        let deadline = Instant::now() + PATIENCE;
+        while Instant::now() < deadline && self.child.try_wait()?.is_none() {
+            let text = fs::read_to_string(&self.log)?;
+            // The last line may not be written to its end yet.
+            let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
+            if let Some(found) = whole.lines().find_map(&find) {
+                return Ok(found);
+            }
+            sleep(Duration::from_millis(10)).await;
+        }
+        bail!("a process did not start; its last words:\n{}", self.last_words())
     }
 
     /// The end of its log, for when something went wrong.

@@ -16,6 +16,7 @@ use crate::server::Kind;
 #[derive(Debug)]
 pub(crate) struct Report {
     pub(crate) machine: Machine,
+    pub(crate) python: String,
     pub(crate) postgres: String,
     pub(crate) seen: Seen,
     pub(crate) rounds: usize,
@@ -39,14 +40,14 @@ impl Report {
     }
 
     fn provenance(&self, text: &mut String) -> anyhow::Result<()> {
-        let Machine { date, commit, processor, memory_gib, kernel, load, python } = &self.machine;
+        let Machine { date, commit, processor, memory_gib, kernel, load } = &self.machine;
         writeln!(
             text,
             "Measured on {date} at commit {commit} by `make bench`: {} rounds, {} s for each line of the first table in\n\
              each of them. Machine: {processor}, {memory_gib} GiB, Linux {kernel}; load average at the start {load}.\n\
-             PostgreSQL {}. {python}.\n\
+             PostgreSQL {}. {}.\n\
              Every number is the median of the rounds, with the least and the greatest.\n",
-            self.rounds, self.seconds, self.postgres
+            self.rounds, self.seconds, self.postgres, self.python
         )?;
         Ok(())
     }
@@ -199,15 +200,14 @@ impl Subject {
     }
 }
 
-/// Writes the part `measured` of the document; everything around it is people's.
-pub(crate) fn write(document: &Path, measured: &str) -> anyhow::Result<()> {
-    const OPENING: &str = "<!-- generated: measured -->\n";
-    const CLOSING: &str = "<!-- end: measured -->";
+/// Writes a generated part of the document; everything around it is people's, or another part.
+pub(crate) fn write(document: &Path, part: &str, measured: &str) -> anyhow::Result<()> {
+    let (opening, closing) = (format!("<!-- generated: {part} -->\n"), format!("<!-- end: {part} -->"));
     let text = fs::read_to_string(document).with_context(|| document.display().to_string())?;
-    let parts = text.split_once(OPENING).and_then(|(before, rest)| {
-        let (_, after) = rest.split_once(CLOSING)?;
+    let parts = text.split_once(&opening).and_then(|(before, rest)| {
+        let (_, after) = rest.split_once(&closing)?;
         Some((before, after))
     });
-    let (before, after) = parts.with_context(|| format!("{} has no part `measured`", document.display()))?;
-    Ok(fs::write(document, format!("{before}{OPENING}{measured}{CLOSING}{after}"))?)
+    let (before, after) = parts.with_context(|| format!("{} has no part `{part}`", document.display()))?;
+    Ok(fs::write(document, format!("{before}{opening}{measured}{closing}{after}"))?)
 }

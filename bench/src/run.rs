@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use crate::database::Database;
 use crate::load::{self, Sample};
-use crate::machine::Machine;
+use crate::machine::{Machine, python_versions};
 use crate::report::Report;
 use crate::server::{CONNECTIONS, Kind, Programs, Server, Site, options};
 use crate::{plot, report, say};
@@ -94,7 +94,7 @@ pub(crate) struct Seen {
 pub(crate) fn run(options: Options) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
-        let machine = Machine::look(&options.programs.python)?;
+        let machine = Machine::look()?;
         say(&format!("load average at the start: {}", machine.load));
         let database = Database::create(&options.postgres).await?;
         let seen = measure(&options, &database).await;
@@ -102,6 +102,7 @@ pub(crate) fn run(options: Options) -> anyhow::Result<()> {
         database.remove().await?;
         let report = Report {
             machine,
+            python: python_versions(&options.programs.python)?,
             postgres: postgres?,
             seen: seen?,
             rounds: options.rounds,
@@ -110,7 +111,7 @@ pub(crate) fn run(options: Options) -> anyhow::Result<()> {
         let text = report.text()?;
         match &options.document {
             None => write!(std::io::stdout(), "{text}")?,
-            Some(document) => report::write(document, &text)?,
+            Some(document) => report::write(document, "measured", &text)?,
         }
         if let Some(path) = &options.plot {
             std::fs::write(path, plot::draw(&report.seen)?)?;

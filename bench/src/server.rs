@@ -1,6 +1,6 @@
 //! The servers that are measured, each on an exchange and a topic of its own, with a client each.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -16,7 +16,7 @@ use mesos_conductor_proto::context::RequestContext;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::database::PROJECT;
+use crate::database::{KEY, PROJECT};
 use crate::process::Process;
 
 /// How many requests a server handles at once: the default of the worker and of oslo.messaging.
@@ -78,14 +78,7 @@ pub(crate) struct Server {
 impl Server {
     /// Starts one while a first request waits in its queue, so that no polling adds to the time.
     pub(crate) async fn start(site: &Site, kind: Kind) -> anyhow::Result<Self> {
-        let id = Uuid::new_v4().simple().to_string();
-        let mut broker = Broker::from_transport_url(&site.amqp)?;
-        broker.exchange = format!("bench-{id}");
-        broker.topic = format!("bench-{id}");
-        // Nothing is left on the broker when all are gone.
-        broker.queues.auto_delete = true;
-        declare(&site.amqp, &broker).await?;
-        let client = Client::connect(&broker).await?;
+        let (broker, client) = place(&site.amqp).await?;
         let command = match kind {
             Kind::Conductor => site.worker(&broker)?,
             Kind::Bare => site.bare(&broker),
@@ -96,7 +89,7 @@ impl Server {
             }
             Kind::Python => site.python(&broker),
         };
-        let log = site.directory.path().join(format!("{id}.log"));
+        let log = site.directory.path().join(format!("{}.log", broker.topic));
         let first = client.call("ping_conductor", Map::new(), options());
         let start = async {
             let began = Instant::now();
@@ -118,11 +111,7 @@ impl Server {
 
 impl Site {
     fn worker(&self, broker: &Broker) -> anyhow::Result<Command> {
-        let path = self.directory.path().join(format!("{}.toml", broker.topic));
-        std::fs::write(&path, configuration(self, broker))?;
-        let mut command = Command::new(&self.programs.worker);
-        command.arg("serve").arg("--config-file").arg(path);
-        Ok(command)
+        worker(&self.programs.worker, self.directory.path(), &self.amqp, &self.database, broker)
     }
 
     fn bare(&self, broker: &Broker) -> Command {
@@ -142,9 +131,23 @@ impl Site {
 }
 
 /// The worker as it is by default, logs included; only the probes' port is any.
-fn configuration(site: &Site, broker: &Broker) -> String {
+pub(crate) fn worker(
+    program: &Path,
+    directory: &Path,
+    amqp: &str,
+    database: &str,
+    broker: &Broker,
+) -> anyhow::Result<Command> {
+    let path = directory.join(format!("{}.toml", broker.topic));
+    std::fs::write(&path, configuration(amqp, database, broker))?;
+    let mut command = Command::new(program);
+    command.arg("serve").arg("--config-file").arg(path);
+    Ok(command)
+}
+
+fn configuration(amqp: &str, database: &str, broker: &Broker) -> String {
     let Broker { exchange, topic, .. } = broker;
-    let (amqp, database) = (site.amqp.replacen("amqp://", "rabbit://", 1), &site.database);
+    let amqp = amqp.replacen("amqp://", "rabbit://", 1);
     format!(
         r#"
 [DEFAULT]
@@ -170,8 +173,18 @@ health_listen = "127.0.0.1:0"
     )
 }
 
-/// Of nothing: no secret is stored in this database.
-const KEY: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+/// An exchange and a topic that nobody else has, and a client there.
+pub(crate) async fn place(amqp: &str) -> anyhow::Result<(Broker, Client)> {
+    let id = Uuid::new_v4().simple().to_string();
+    let mut broker = Broker::from_transport_url(amqp)?;
+    broker.exchange = format!("bench-{id}");
+    broker.topic = format!("bench-{id}");
+    // Nothing is left on the broker when all are gone.
+    broker.queues.auto_delete = true;
+    declare(amqp, &broker).await?;
+    let client = Client::connect(&broker).await?;
+    Ok((broker, client))
+}
 
 /// The exchange and queue as each of the servers declares them.
 async fn declare(amqp: &str, broker: &Broker) -> anyhow::Result<()> {

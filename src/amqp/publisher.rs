@@ -31,6 +31,8 @@ pub struct Message {
     pub content_encoding: String,
     /// The body.
     pub body: Vec<u8>,
+    /// How the body is compressed already (header `compression`); it is sent as it is then.
+    pub compressed: Option<String>,
     /// Fails with [`PublishError::Unroutable`] when no queue takes it; else such a message vanishes.
     pub mandatory: bool,
     /// How long it is worth keeping in a queue.
@@ -139,6 +141,18 @@ impl Publisher {
     /// # Errors
     /// The first one that any of them met. Which of them arrived is not known then.
     pub async fn publish_in_order(&self, messages: &[Message]) -> Result<(), PublishError> {
+        self.publish_each(messages).await?.into_iter().collect()
+    }
+
+    /// Publishes messages to one queue in this order, and says of each what became of it: a queue that is full takes
+    /// some of them.
+    ///
+    /// # Errors
+    /// What all of them met. Which of them arrived is not known then.
+    pub async fn publish_each(
+        &self,
+        messages: &[Message],
+    ) -> Result<Vec<Result<(), PublishError>>, PublishError> {
         for message in messages {
             check_names(&message.exchange, &message.routing_key)?;
         }

@@ -43,7 +43,8 @@ async fn status(store: &store::Store, output: &mut Output) -> Result<(), Error> 
     let status = store.migration_status().await.map_err(anyhow::Error::new)?;
     let applied = status.applied.iter().map(|migration| row(migration, "applied"));
     let pending = status.pending.iter().map(|migration| row(migration, "pending"));
-    output.rows(&applied.chain(pending).collect::<Vec<_>>(), COLUMNS)?;
+    let unknown = status.unknown.iter().map(|migration| row(migration, "of another release"));
+    output.rows(&applied.chain(pending).chain(unknown).collect::<Vec<_>>(), COLUMNS)?;
     if status.is_current() {
         return Ok(());
     }

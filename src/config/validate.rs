@@ -13,6 +13,7 @@ pub(crate) fn validate(settings: &Settings, effective: &Effective) -> Vec<Fault>
     check.names();
     check.keys();
     check.service_user();
+    check.verification();
     check.trust();
     check.broker();
     check.times();
@@ -142,6 +143,18 @@ impl Check<'_> {
                     format!("set it in [{section}]"),
                 );
             }
+        }
+    }
+
+    fn verification(&mut self) {
+        let asks = self.settings.auth_uri().is_some()
+            || self.settings.service_user().is_some_and(|user| user.auth_url.is_some());
+        if self.settings.conductor.verify_tokens && !asks {
+            self.fault(
+                ("conductor", "verify_tokens"),
+                "there is no Keystone to ask",
+                "set auth_url in [keystone_auth], or www_authenticate_uri in [keystone_authtoken]",
+            );
         }
     }
 

@@ -195,6 +195,7 @@ fn rows(mark: &str) -> Vec<Row> {
             format!("Bay {bay_name} already has an operation in progress."),
             json!({ "bay_name": bay_name }),
         ),
+        magnum(Fault::NotAuthorized(message.clone()), "NotAuthorized", 403, message.clone(), json!({})),
         magnum(
             Fault::AuthorizationFailure { client: client.clone(), message: message.clone() },
             "AuthorizationFailure",

@@ -38,8 +38,9 @@ impl Keystone {
     pub fn new(settings: Settings, observer: Arc<dyn Observer>) -> Result<Self> {
         let http = Client::new(SERVICE, &settings.identity_tls, settings.limits, observer)?;
         let root = settings.auth_url.as_deref().map(identity_root).transpose()?;
-        let Settings { service, trust, .. } = settings;
-        Ok(Self(Arc::new(Inner { http, root, service, trust, cache: Cache::default() })))
+        let Settings { service, trust, limits, .. } = settings;
+        let cache = Cache::new(limits.token_cache_time);
+        Ok(Self(Arc::new(Inner { http, root, service, trust, cache })))
     }
 
     pub fn trusts_configured(&self) -> bool {

@@ -76,7 +76,7 @@ pub struct Tls {
     pub insecure: bool,
 }
 
-/// How long one request may take and how often it is tried.
+/// How long one request may take, how often it is tried, and how long an answer about a token is believed.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
     pub connect_timeout: Duration,
@@ -84,11 +84,18 @@ pub struct Limits {
     pub timeout: Duration,
     /// Further attempts after the first.
     pub max_retries: usize,
+    /// What was learnt of a caller's token is asked again after this: it may have been revoked.
+    pub token_cache_time: Duration,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { connect_timeout: Duration::from_secs(3), timeout: Duration::from_secs(30), max_retries: 2 }
+        Self {
+            connect_timeout: Duration::from_secs(3),
+            timeout: Duration::from_secs(30),
+            max_retries: 2,
+            token_cache_time: Duration::from_secs(60),
+        }
     }
 }
 

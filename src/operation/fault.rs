@@ -34,6 +34,8 @@ impl fmt::Display for Phase {
 
 /// The point between the broker's confirm and the outbox's delete.
 pub(crate) const OUTBOX_CONFIRMED: &str = "outbox/confirmed";
+/// The point before a message is decoded. Before its method runs, there is `request/<method>/begin`.
+pub(crate) const REQUEST_DECODE: &str = "request/decode";
 /// The point between the commit of a request and its acknowledgement.
 pub(crate) const REQUEST_COMMITTED: &str = "request/committed";
 

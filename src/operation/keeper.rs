@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use crate::operation::guard::{self, Guard};
 use crate::operation::record::Lease;
 use crate::store::{self, Store, Transaction};
 use crate::telemetry::metrics;
@@ -125,7 +126,7 @@ impl Keeper {
 
     /// Gives a lease up for lost; also told by whoever could not write under it.
     pub(crate) fn lose(&self, held: &Arc<Held>) {
-        if self.let_go(held) {
+        if self.let_go(held) && !guard::is_off(Guard::Fence) {
             tracing::warn!(operation = %held.lease.operation, "the lease is lost; another worker goes on");
             metrics::leases_lost(1);
             held.lost.cancel();

@@ -5,22 +5,28 @@ use std::time::Duration;
 
 use mesos_conductor_proto::codec::Encoding;
 use tokio::sync::Notify;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::amqp::{Message, PublishError, Publisher};
 use crate::operation::fault;
+use crate::operation::guard::{self, Guard};
 use crate::operation::record::{Outgoing, Purpose};
 use crate::store::{OutboxRow, Store};
 use crate::telemetry::metrics::{self, PublishOutcome};
 
 /// How many messages are taken at once.
 const BATCH: u32 = 64;
+/// With so many lanes on their way, no more are begun.
+const MOST_LANES: usize = 256;
 /// How long a taken message is this worker's alone.
 pub(crate) const HOLD: Duration = Duration::from_secs(15);
 /// Between two tries to reach a reply queue that is not there (yet, again).
 const UNROUTABLE_RETRY: Duration = Duration::from_millis(250);
 /// After a publish whose fate is unknown.
 const BROKEN_RETRY: Duration = Duration::from_secs(1);
+/// The longest wait between two tries to put a message into a queue that takes none.
+const LONGEST_RETRY: Duration = Duration::from_secs(8);
 /// How often messages are looked for that another worker left behind.
 const SWEEP: Duration = Duration::from_secs(1);
 
@@ -37,43 +43,65 @@ pub(crate) struct Outbox {
 
 impl Outbox {
     pub(crate) async fn run(self, stop: CancellationToken) {
+        let outbox = Arc::new(self);
+        // Each on its own: a queue, or a broker, that confirms nothing holds up nobody else.
+        let mut lanes = JoinSet::new();
         loop {
             // Armed before the look, so that a hint during it is not missed.
-            let hint = self.hint.notified();
-            match self.drain().await {
-                Ok(()) => {}
-                Err(error) => tracing::warn!(%error, "the outbox cannot be read"),
+            let hint = outbox.hint.notified();
+            if let Err(error) = outbox.begin(&mut lanes).await {
+                tracing::warn!(%error, "the outbox cannot be read");
             }
             tokio::select! {
                 () = stop.cancelled() => break,
                 () = hint => {}
+                // What stood behind it may go now.
+                Some(ended) = lanes.join_next() => ended.expect("sending does not panic"),
                 () = tokio::time::sleep(SWEEP) => {}
+            }
+            while let Some(ended) = lanes.try_join_next() {
+                ended.expect("sending does not panic");
             }
         }
         // What was committed while stopping still goes out if it can.
-        if let Err(error) = self.drain().await {
-            tracing::warn!(%error, "the outbox is left to the other workers");
+        loop {
+            if let Err(error) = outbox.begin(&mut lanes).await {
+                tracing::warn!(%error, "the outbox is left to the other workers");
+            }
+            let Some(ended) = lanes.join_next().await else { return };
+            ended.expect("sending does not panic");
         }
     }
 
-    async fn drain(&self) -> Result<(), crate::store::Error> {
-        loop {
+    /// Begins to send what can be taken now. A lane that is on its way is not taken again before it has ended.
+    async fn begin(self: &Arc<Self>, lanes: &mut JoinSet<()>) -> Result<(), crate::store::Error> {
+        while lanes.len() < MOST_LANES {
             let rows = self.store.claim_outbox(&self.owner, BATCH, HOLD).await?;
             let full = rows.len() >= BATCH as usize;
-            futures_util::future::join_all(lanes(rows).into_iter().map(|lane| self.send(lane))).await;
+            for lane in by_way(rows) {
+                let outbox = Arc::clone(self);
+                lanes.spawn(async move { outbox.send(lane).await });
+            }
             if !full {
-                return Ok(());
+                break;
             }
         }
+        Ok(())
     }
 
     /// Sends what goes to one queue, in its order: a message that waits makes those behind it wait too.
     async fn send(&self, rows: Vec<OutboxRow>) {
+        if guard::is_off(Guard::Outbox) {
+            for row in &rows {
+                self.store.delete_outbox(row.id).await.ok();
+            }
+        }
         let sent = self.publish(&rows).await;
-        if sent.is_ok() {
+        if sent.iter().any(Result::is_ok) {
             fault::point(fault::OUTBOX_CONFIRMED);
         }
-        let settled = rows.iter().map(|row| self.settle(row, sent.as_ref().err()));
+        // What a full queue has taken is not sent again with what it has not.
+        let settled = rows.iter().zip(&sent).map(|(row, sent)| self.settle(row, sent.as_ref().err()));
         for outcome in futures_util::future::join_all(settled).await {
             if let Err(error) = outcome {
                 // The row's hold runs out, and it is sent again: at least once.
@@ -96,7 +124,7 @@ impl Outbox {
                 );
                 metrics::published(purpose, PublishOutcome::Dropped);
                 if purpose == Purpose::Reply {
-                    metrics::reply_dropped();
+                    metrics::replies_dropped(1);
                 }
                 self.store.delete_outbox(row.id).await
             }
@@ -109,6 +137,12 @@ impl Outbox {
                 metrics::published(purpose, PublishOutcome::Blocked);
                 self.store.postpone_outbox(row.id, BROKEN_RETRY).await
             }
+            // A queue that is full, most likely: its owner takes nothing, and need not be asked every second.
+            Some(error @ PublishError::Nacked) => {
+                tracing::info!(%error, to = row.outgoing.routing_key, "a message waits in the outbox");
+                metrics::published(purpose, PublishOutcome::Nacked);
+                self.store.postpone_outbox(row.id, nacked_retry(row.attempts)).await
+            }
             Some(error) => {
                 tracing::warn!(%error, to = row.outgoing.routing_key, "a message waits in the outbox");
                 metrics::published(purpose, outcome_of(error));
@@ -117,25 +151,42 @@ impl Outbox {
         }
     }
 
-    async fn publish(&self, rows: &[OutboxRow]) -> Result<(), PublishError> {
-        let Some(OutboxRow { outgoing: first, .. }) = rows.first() else { return Ok(()) };
-        let messages: Vec<Message> = rows.iter().flat_map(|row| messages(&row.outgoing)).collect();
+    /// Publishes rows that go the same way, and says of each what became of it.
+    async fn publish(&self, rows: &[OutboxRow]) -> Vec<Result<(), PublishError>> {
+        let each: Vec<Vec<Message>> = rows.iter().map(|row| messages(&row.outgoing)).collect();
+        let sent = match rows.first() {
+            None => Ok(Vec::new()),
+            Some(first) => self.publish_to(&first.outgoing, &each.concat()).await,
+        };
+        let mut sent = sent.map(Vec::into_iter);
+        let of_row = |messages: &Vec<Message>| match &mut sent {
+            Ok(outcomes) => outcomes.by_ref().take(messages.len()).fold(Ok(()), Result::and),
+            Err(error) => Err(error.clone()),
+        };
+        each.iter().map(of_row).collect()
+    }
+
+    async fn publish_to(
+        &self,
+        way: &Outgoing,
+        messages: &[Message],
+    ) -> Result<Vec<Result<(), PublishError>>, PublishError> {
         // A caller's own queue for notifications is on the broker that the call came by.
-        if first.purpose == Purpose::Reply || first.exchange.is_empty() {
-            return self.publisher.publish_in_order(&messages).await;
+        if way.purpose == Purpose::Reply || way.exchange.is_empty() {
+            return self.publisher.publish_each(messages).await;
         }
-        self.notifications.declare_notification_queue(&first.exchange, &first.routing_key).await?;
-        let sent = self.notifications.publish_in_order(&messages).await;
+        self.notifications.declare_notification_queue(&way.exchange, &way.routing_key).await?;
+        let sent = self.notifications.publish_each(messages).await;
         if let Err(PublishError::Unroutable { .. }) = sent {
             // Somebody deleted the queue: the next try declares it again.
-            self.notifications.forget_notification_queue(&first.exchange, &first.routing_key).await;
+            self.notifications.forget_notification_queue(&way.exchange, &way.routing_key).await;
         }
         sent
     }
 }
 
 /// The rows by where they go, each in the order of the commits.
-fn lanes(rows: Vec<OutboxRow>) -> Vec<Vec<OutboxRow>> {
+fn by_way(rows: Vec<OutboxRow>) -> Vec<Vec<OutboxRow>> {
     let mut lanes: Vec<Vec<OutboxRow>> = Vec::new();
     for row in rows {
         let way = |row: &OutboxRow| {
@@ -148,6 +199,11 @@ fn lanes(rows: Vec<OutboxRow>) -> Vec<Vec<OutboxRow>> {
         }
     }
     lanes
+}
+
+/// Doubling from a second to eight.
+fn nacked_retry(attempts: u32) -> Duration {
+    BROKEN_RETRY.saturating_mul(1 << attempts.clamp(1, 4).saturating_sub(1)).min(LONGEST_RETRY)
 }
 
 fn given_up(row: &OutboxRow) -> bool {
@@ -169,6 +225,7 @@ pub(crate) fn messages(outgoing: &Outgoing) -> Vec<Message> {
         content_type: outgoing.content_type.clone(),
         content_encoding: encoding.content_encoding().to_owned(),
         body: body.clone(),
+        compressed: None,
         mandatory: true,
         expiration: None,
     };

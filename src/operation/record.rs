@@ -90,6 +90,8 @@ pub struct Operation {
     pub kind: Kind,
     /// The row that it is about: its kind says of which table.
     pub subject: Uuid,
+    /// The project that asked for it, in whose share it is run.
+    pub project_id: Option<String>,
     pub request_id: Option<String>,
     /// The name of the step to run next.
     pub step: String,

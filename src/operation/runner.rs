@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
+use uuid::Uuid;
 
 use crate::amqp::Publisher;
 use crate::bay::template::Templates;
@@ -22,6 +23,7 @@ use crate::operation::fault::{self, Phase};
 use crate::operation::keeper::{Held, Keeper};
 use crate::operation::progress::Progress;
 use crate::operation::record::{Kind, Operation};
+use crate::operation::shares::{Share, Shares};
 use crate::operation::step::{Answer, Change, Plan, Scene, Settings, Step, StepError};
 use crate::operation::steps::{self, PlanOf};
 use crate::operation::subject::Subject;
@@ -34,8 +36,12 @@ pub(crate) use recorder::reply;
 
 /// The longest sleep between two looks for due operations: others of the pool may have let go of some.
 const SWEEP: Duration = Duration::from_secs(1);
+/// The shortest, when there is more to do than can be done at once.
+const BUSY: Duration = Duration::from_millis(10);
 /// How often a step may be begun after its operation's deadline is not looked at before.
 const MOST_ENDS: u32 = 3;
+/// How often a record is tried again after a deadlock or a serialization failure.
+const RECORD_ATTEMPTS: u32 = 6;
 /// After an operation could not be read: sealed with another key, or written by a newer worker.
 const UNREADABLE_RETRY: Duration = Duration::from_secs(30);
 /// The longest wait between two tries, whatever a service asks for: a deadline must be noticed, and a delete.
@@ -76,13 +82,15 @@ pub struct Runner {
     shop: Arc<Workshop>,
     keeper: Arc<Keeper>,
     permits: Arc<Semaphore>,
+    shares: Shares,
     tasks: TaskTracker,
 }
 
 impl Runner {
     pub fn new(shop: Arc<Workshop>, permits: usize) -> Self {
         let keeper = Keeper::new(shop.store.clone(), shop.lease);
-        Self { shop, keeper, permits: Arc::new(Semaphore::new(permits)), tasks: TaskTracker::new() }
+        let permits = Arc::new(Semaphore::new(permits));
+        Self { shop, keeper, permits, shares: Shares::default(), tasks: TaskTracker::new() }
     }
 
     /// Works until told to stop, then hands back what it holds: steps in progress end at their next record.
@@ -116,56 +124,79 @@ impl Runner {
         keepers.wait().await;
     }
 
-    /// Claims what is due and says how long nothing more will be.
+    /// Claims what is due, as long as there are places for it, and says how long nothing more will be.
     async fn claim_due(&self, stop: &CancellationToken) -> Result<Duration, store::Error> {
-        let free = u32::try_from(self.permits.available_permits()).unwrap_or(u32::MAX);
-        for uuid in self.shop.store.due_operations(free).await? {
-            let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() else { break };
-            let began = Instant::now();
-            let (operation, lease) = match self
-                .shop
-                .store
-                .claim(uuid, &self.shop.owner, self.shop.lease)
-                .await
-            {
-                Ok(Some(claimed)) => claimed,
-                Ok(None) => continue,
-                // The others must not wait behind one that nobody can read.
-                Err(error) if error.is_unreadable() => {
-                    tracing::error!(%error, operation = %uuid, "an operation cannot be read; it is left for a while");
-                    self.shop.store.postpone(uuid, UNREADABLE_RETRY).await?;
-                    continue;
-                }
-                Err(error) => return Err(error),
-            };
-            let held = self.keeper.hold(lease, began);
-            let (shop, keeper, stop) = (Arc::clone(&self.shop), Arc::clone(&self.keeper), stop.clone());
-            let span = tracing::info_span!(
-                "operation",
-                operation = %operation.uuid,
-                kind = operation.kind.as_str(),
-                bay = tracing::field::Empty,
-                app = tracing::field::Empty,
-                request_id = operation.request_id.as_deref().unwrap_or_default(),
-            );
-            if let Some(subject) = steps::subject(operation.kind) {
-                span.record(subject, tracing::field::display(operation.subject));
+        let store = &self.shop.store;
+        loop {
+            let next = self.shares.next(store.due_operations().await?);
+            if next.is_empty() {
+                break;
             }
-            let work = async move {
-                Drive { shop: &shop, held: &held, keeper: &keeper, stop }.run(operation).await;
-                keeper.let_go(&held);
-                drop(permit);
-            };
-            self.tasks.spawn(work.instrument(span));
+            let mut claimed = false;
+            for due in next {
+                // Until a place is free there is no need to know when something is due.
+                let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() else { return Ok(BUSY) };
+                if stop.is_cancelled() {
+                    return Ok(BUSY);
+                }
+                let Some((operation, held)) = self.claim(due.operation).await? else { continue };
+                claimed = true;
+                self.start(operation, held, (permit, self.shares.take(due.project)), stop);
+            }
+            // Others of the pool are at it too: whoever was too late every time lets them.
+            if !claimed {
+                return Ok(BUSY);
+            }
         }
-        let now = self.shop.store.now_ms().await?;
-        let due = self
-            .shop
-            .store
-            .next_due_ms()
-            .await?
-            .map(|at| Duration::from_millis((at - now).max(0).unsigned_abs()));
-        Ok(due.map_or(SWEEP, |due| due.clamp(Duration::from_millis(10), SWEEP)))
+        let (now, due) = (store.now_ms().await?, store.next_due_ms().await?);
+        let due = due.map(|at| Duration::from_millis((at - now).max(0).unsigned_abs()));
+        Ok(due.map_or(SWEEP, |due| due.clamp(BUSY, SWEEP)))
+    }
+
+    /// Claims an operation, unless another worker was first or nobody can read it.
+    async fn claim(&self, uuid: Uuid) -> Result<Option<(Operation, Arc<Held>)>, store::Error> {
+        let store = &self.shop.store;
+        let began = Instant::now();
+        match store.claim(uuid, &self.shop.owner, self.shop.lease).await {
+            Ok(claimed) => Ok(claimed.map(|(operation, lease)| (operation, self.keeper.hold(lease, began)))),
+            // The others must not wait behind one that nobody can read.
+            Err(error) if error.is_unreadable() => {
+                tracing::error!(%error, operation = %uuid, "an operation cannot be read; it is left for a while");
+                store.postpone(uuid, UNREADABLE_RETRY).await?;
+                Ok(None)
+            }
+            // Another worker was at it in the same moment; whoever it was, it is found again if it is still due.
+            Err(error) if error.is_retryable() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Drives a claimed operation beside the others; its place is free again afterwards.
+    fn start(
+        &self,
+        operation: Operation,
+        held: Arc<Held>,
+        place: (OwnedSemaphorePermit, Share),
+        stop: &CancellationToken,
+    ) {
+        let (shop, keeper, stop) = (Arc::clone(&self.shop), Arc::clone(&self.keeper), stop.clone());
+        let span = tracing::info_span!(
+            "operation",
+            operation = %operation.uuid,
+            kind = operation.kind.as_str(),
+            bay = tracing::field::Empty,
+            app = tracing::field::Empty,
+            request_id = operation.request_id.as_deref().unwrap_or_default(),
+        );
+        if let Some(subject) = steps::subject(operation.kind) {
+            span.record(subject, tracing::field::display(operation.subject));
+        }
+        let work = async move {
+            Drive { shop: &shop, held: &held, keeper: &keeper, stop }.run(operation).await;
+            keeper.let_go(&held);
+            drop(place);
+        };
+        self.tasks.spawn(work.instrument(span));
     }
 }
 
@@ -282,7 +313,18 @@ impl Drive<'_> {
         } else {
             self.change(step, plan, &scene).await?
         };
-        self.record(operation.clone(), &progress, &subject, change, next).await
+        let mut attempt = 1;
+        loop {
+            match self.record(operation.clone(), &progress, &subject, change.clone(), next).await {
+                // It gave way to another transaction. Whether the lease still holds is asked again.
+                Err(error) if error.is_retryable() && attempt < RECORD_ATTEMPTS => {
+                    tracing::debug!(%error, attempt, "what the step changed is recorded again");
+                    tokio::time::sleep(Duration::from_millis(rand::random_range(5..=20) << attempt)).await;
+                    attempt += 1;
+                }
+                recorded => return recorded,
+            }
+        }
     }
 
     /// Counts the attempt before the step acts, so that a step which kills its worker is noticed.

@@ -131,7 +131,7 @@ impl Scene<'_, Bay> {
 }
 
 /// What a step has done or decided, to be recorded in one transaction.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 #[must_use]
 pub struct Change<S: Subject = Bay> {
     pub next: Next,
@@ -159,7 +159,7 @@ pub enum Next {
 }
 
 /// What becomes of the row that the operation is about.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub enum RowChange<S> {
     Keep,
     Save(Box<S>),

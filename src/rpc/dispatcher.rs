@@ -1,5 +1,8 @@
 //! Takes deliveries, finds their methods, and sees to it that each is recorded or answered before it is acknowledged.
 
+mod suspects;
+mod verify;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -9,12 +12,13 @@ use mesos_conductor_proto::message::{Malformed, Request};
 use mesos_conductor_proto::version::Version;
 use regex::Regex;
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 use tracing::Instrument;
 
+use self::suspects::Suspects;
 use crate::amqp::{Delivery, Disposition, ExpandError, Handler, expand};
 use crate::error::Fault;
 use crate::operation::fault;
+use crate::operation::guard::{self, Guard};
 use crate::operation::outbox::{messages, published};
 use crate::operation::record::ReplyTo;
 use crate::operation::runner::{Workshop, reply};
@@ -41,12 +45,15 @@ pub struct Settings {
     pub max_attempts: u32,
     /// The largest body that is read.
     pub max_size: usize,
+    /// Whether Keystone is asked who a caller is.
+    pub verify_tokens: bool,
 }
 
 /// The handler of every delivery.
 pub struct Dispatcher {
     shop: Arc<Workshop>,
     settings: Settings,
+    suspects: Suspects,
 }
 
 /// How a request was dealt with.
@@ -61,39 +68,21 @@ enum Served {
 
 impl Dispatcher {
     pub fn new(shop: Arc<Workshop>, settings: Settings) -> Self {
-        Self { shop, settings }
+        Self { shop, settings, suspects: Suspects::default() }
     }
 
     async fn deliver(&self, delivery: Delivery) -> Result<Disposition, store::Error> {
-        let max_size = self.settings.max_size;
         let bytes = delivery.body.len();
-        if bytes > max_size {
+        if bytes > self.settings.max_size {
             return Ok(too_large(bytes));
         }
-        let hash = delivery.redelivered.then(|| body_hash(&delivery.body));
-        if let Some(hash) = &hash {
-            metrics::redelivery();
-            let attempts = self.shop.store.count_attempt(hash).await?;
-            if attempts > self.settings.max_attempts {
-                tracing::error!(hash, attempts, "a message that came back again and again is set aside");
-                metrics::reject(Reject::TooManyDeliveries);
-                return Ok(Disposition::Reject);
-            }
-        }
-        let body = match expand(delivery.body, delivery.compression.as_deref(), max_size).await {
-            Ok(body) => body,
-            Err(ExpandError::TooLarge { .. }) => return Ok(too_large(bytes)),
-            Err(error @ (ExpandError::Unknown(_) | ExpandError::Broken { .. })) => {
-                return Ok(undecodable(&error, bytes));
-            }
-        };
-        let request = match Request::decode(delivery.content_type.as_deref(), &body) {
+        if delivery.redelivered { self.redelivered(delivery).await } else { self.take(delivery).await }
+    }
+
+    async fn take(&self, delivery: Delivery) -> Result<Disposition, store::Error> {
+        let request = match self.decode(delivery).await {
             Ok(request) => request,
-            Err(malformed) => {
-                let disposition = undecodable(&malformed, bytes);
-                self.tell(malformed).await;
-                return Ok(disposition);
-            }
+            Err(disposition) => return Ok(disposition),
         };
         let span = tracing::info_span!(
             "request",
@@ -101,24 +90,34 @@ impl Dispatcher {
             request_id = request.context.request_id().unwrap_or_default(),
             msg_id = request.msg_id.as_deref().unwrap_or_default(),
         );
-        let disposition = match self.request(&request).instrument(span).await {
-            Ok(disposition) => disposition,
-            Err(error) => {
-                // The database is at fault, not the message: where it still can be said, the attempt does not count.
-                if let Some(hash) = &hash {
-                    self.shop.store.forget_attempt(hash).await.ok();
-                }
-                return Err(error);
+        self.request(&request).instrument(span).await
+    }
+
+    /// The request in a body; else what becomes of a body that holds none.
+    async fn decode(&self, delivery: Delivery) -> Result<Request, Disposition> {
+        fault::point(fault::REQUEST_DECODE);
+        let bytes = delivery.body.len();
+        let compression = delivery.compression.as_deref();
+        let body = match expand(delivery.body, compression, self.settings.max_size).await {
+            Ok(body) => body,
+            Err(ExpandError::TooLarge { .. }) => return Err(too_large(bytes)),
+            Err(error @ (ExpandError::Unknown(_) | ExpandError::Broken { .. })) => {
+                return Err(undecodable(&error, bytes));
             }
         };
-        if let Some(hash) = &hash {
-            self.shop.store.forget_attempt(hash).await?;
+        match Request::decode(delivery.content_type.as_deref(), &body) {
+            Ok(request) => Ok(request),
+            Err(malformed) => {
+                let disposition = undecodable(&malformed, bytes);
+                self.tell(malformed).await;
+                Err(disposition)
+            }
         }
-        Ok(disposition)
     }
 
     async fn request(&self, request: &Request) -> Result<Disposition, store::Error> {
         let began = Instant::now();
+        fault::point(format_args!("request/{}/begin", request.method));
         let (outcome, disposition) = match self.serve(request).await {
             Ok(Served::Recorded) => (Outcome::Ok, Disposition::Ack),
             Ok(Served::Refused) => (Outcome::Refused, Disposition::Ack),
@@ -143,7 +142,12 @@ impl Dispatcher {
         arguments::check(method.name(), method.arguments(), &request.args)?;
         let scope = method::scope(&request.context);
         let call = Call { request, shop: &self.shop, settings: &self.settings, scope };
-        match method.run(&call).await {
+        let verified = if method.is_open() { Ok(()) } else { self.verify(&request.context).await };
+        let outcome = match verified {
+            Ok(()) => method.run(&call).await,
+            Err(fault) => Err(fault.into()),
+        };
+        match outcome {
             Ok(Action::Answer(value)) => Ok(Served::Answered(value)),
             Ok(Action::Write(write)) => self.write(request, &*write).await,
             Err(CallError::Fault(fault)) if method.writes(&call) => self.refuse(request, &fault).await,
@@ -196,7 +200,7 @@ impl Dispatcher {
         known: Option<&Result<Value, Failure>>,
     ) -> Result<(), CallError> {
         let mut tx = self.shop.store.begin().await?;
-        let key = request.dedupe_key();
+        let key = request.dedupe_key().filter(|_| !guard::is_off(Guard::Dedupe));
         if let Some(key) = key
             && let Some(seen) = tx.record_message(key).await?
         {
@@ -289,10 +293,6 @@ fn find(request: &Request) -> Result<&'static dyn Method, Fault> {
     }
     let found = METHODS.iter().copied().find(|method| method.name() == name);
     found.ok_or_else(|| endpoints::refusal(name).unwrap_or_else(|| Fault::NoSuchMethod(name.to_owned())))
-}
-
-fn body_hash(body: &[u8]) -> String {
-    Sha256::digest(body).iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }
 
 #[async_trait]

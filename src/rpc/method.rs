@@ -27,6 +27,11 @@ pub(crate) trait Method: Send + Sync {
         Answers::Anything
     }
 
+    /// Whether anybody may call it: it tells nothing and changes nothing.
+    fn is_open(&self) -> bool {
+        false
+    }
+
     /// Whether this call changes anything: then it is recorded, its refusal too.
     fn writes(&self, _call: &Call<'_>) -> bool {
         false

@@ -6,7 +6,9 @@ use std::time::Duration;
 use sqlx::mysql::{MySqlConnectOptions, MySqlConnection, MySqlPoolOptions};
 use sqlx::pool::PoolConnectionMetadata;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous,
+};
 use sqlx::{ConnectOptions, Connection as _, Executor as _};
 
 use super::StoreSettings;
@@ -55,7 +57,17 @@ async fn sqlite(path: Option<&Path>, settings: &StoreSettings) -> Result<Pool, E
     };
     let options = options.filename(path).create_if_missing(true);
     probe(&options).await?;
-    Ok(Pool::Sqlite(pool.max_connections(settings.max_connections).connect_lazy_with(options)))
+    let pool = pool.max_connections(settings.max_connections);
+    let pool = pool.after_release(|connection, _| Box::pin(is_between_transactions(connection)));
+    Ok(Pool::Sqlite(pool.connect_lazy_with(options)))
+}
+
+/// Where the disk is full SQLite ends a transaction by itself, and the driver goes on believing in it: such a connection
+/// would refuse every later transaction.
+async fn is_between_transactions(connection: &mut SqliteConnection) -> sqlx::Result<bool> {
+    // Behind the rollback of a transaction that was dropped.
+    connection.ping().await?;
+    Ok(!connection.is_in_transaction())
 }
 
 async fn postgres(options: PgConnectOptions, settings: &StoreSettings) -> Result<Pool, Error> {

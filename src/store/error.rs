@@ -50,8 +50,17 @@ pub enum Error {
     #[error("the database could not be migrated")]
     Migration(#[source] Box<sqlx::migrate::MigrateError>),
     /// Anything else: a fault of ours or of the set-up.
-    #[error("the database refused a statement")]
+    #[error("the database refused a statement{}", told(.0))]
     Database(#[source] sqlx::Error),
+}
+
+/// Which fault it was, without the text: that may quote what was to be stored.
+fn told(error: &sqlx::Error) -> String {
+    if let sqlx::Error::Database(cause) = error {
+        return cause.code().map(|code| format!(" (code {code})")).unwrap_or_default();
+    }
+    if matches!(error, sqlx::Error::InvalidSavePointStatement) { " (a transaction is open)" } else { "" }
+        .to_owned()
 }
 
 impl Error {

@@ -16,6 +16,8 @@ pub struct Gauges {
     pub outbox_depth: u64,
     /// How long ago the oldest message in the outbox was committed.
     pub oldest_outbox_ms: Option<i64>,
+    /// Messages that wait for an operator.
+    pub set_aside: u64,
 }
 
 impl Store {
@@ -31,11 +33,14 @@ impl Store {
         let outbox =
             db.row("SELECT COUNT(*) AS number, {now_ms} - MIN(created_ms) AS age FROM outbox", params![]);
         let outbox = outbox.await?.ok_or_else(|| Error::corrupt("outbox"))?;
+        let aside = db.row("SELECT COUNT(*) AS number FROM set_aside", params![]).await?;
+        let aside = aside.ok_or_else(|| Error::corrupt("set_aside"))?;
         Ok(Gauges {
             operations,
             oldest_running_ms: running.map(|row| row.int_opt("age")).transpose()?.flatten(),
             outbox_depth: outbox.count("number")?,
             oldest_outbox_ms: outbox.int_opt("age")?,
+            set_aside: aside.count("number")?,
         })
     }
 }

@@ -21,6 +21,14 @@ pub struct Seen {
     pub reply: Option<Outgoing>,
 }
 
+/// How much was deleted because it was old.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Purged {
+    pub records: u64,
+    /// Replies that were never taken.
+    pub replies: u64,
+}
+
 impl Transaction {
     /// Records a message; `None` means that it is new. While another transaction records the same key, this
     /// waits.
@@ -59,6 +67,13 @@ impl Transaction {
 }
 
 impl Store {
+    /// How many deliveries of a body have been counted.
+    pub async fn attempts(&self, body_hash: &str) -> Result<u32, Error> {
+        let sql = "SELECT attempts FROM delivery_attempt WHERE body_hash = ?";
+        let row = (&mut &*self).row(sql, params![message_key(body_hash)]).await?;
+        row.map_or(Ok(0), |row| row.small("attempts"))
+    }
+
     /// Counts one more delivery of a body and returns how many there were, this one included.
     pub async fn count_attempt(&self, body_hash: &str) -> Result<u32, Error> {
         let hash = message_key(body_hash);
@@ -89,21 +104,24 @@ impl Store {
         self.execute(sql, params![message_key(body_hash)]).await.map(drop)
     }
 
-    /// Deletes what is older than `age`: message keys with their replies, ended operations, counted attempts.
+    /// Deletes what is older than `age`: message keys with their replies, ended operations, counted attempts, and
+    /// replies that no queue has taken in all that time.
     ///
     /// A message whose operation is not finished stays, however old. The longest outage and the client's
     /// longest retry must be shorter than `age`.
-    pub async fn purge(&self, age: Duration) -> Result<u64, Error> {
+    pub async fn purge(&self, age: Duration) -> Result<Purged, Error> {
         let cutoff = self.now_ms().await?.saturating_sub(millis(age));
-        let mut purged = 0;
+        let mut purged = Purged::default();
         for sql in [
             "DELETE FROM message WHERE created_ms < ? AND NOT EXISTS (SELECT 1 FROM operation \
              WHERE operation.uuid = message.operation_uuid AND operation.state = 'running')",
             "DELETE FROM operation WHERE finished_ms < ? AND state <> 'running'",
             "DELETE FROM delivery_attempt WHERE last_ms < ?",
         ] {
-            purged += self.execute(sql, params![cutoff]).await?;
+            purged.records += self.execute(sql, params![cutoff]).await?;
         }
+        let untaken = "DELETE FROM outbox WHERE purpose = 'reply' AND created_ms < ?";
+        purged.replies = self.execute(untaken, params![cutoff]).await?;
         Ok(purged)
     }
 }

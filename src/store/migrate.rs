@@ -25,6 +25,8 @@ pub struct Migration {
 pub struct MigrationStatus {
     pub applied: Vec<Migration>,
     pub pending: Vec<Migration>,
+    /// Applied by another release of this program, which this one knows nothing of.
+    pub unknown: Vec<Migration>,
 }
 
 impl MigrationStatus {
@@ -72,7 +74,8 @@ impl Store {
     pub async fn migration_status(&self) -> Result<MigrationStatus, Error> {
         let applied = if self.has_table().await? { self.applied().await? } else { Vec::new() };
         let mut status = MigrationStatus::default();
-        for known in self.migrator().iter() {
+        let migrator = self.migrator();
+        for known in migrator.iter() {
             let migration = Migration { version: known.version, description: known.description.to_string() };
             match applied.iter().find(|applied| applied.version == known.version) {
                 Some(applied) if applied.checksum != known.checksum => {
@@ -82,6 +85,10 @@ impl Store {
                 None => status.pending.push(migration),
             }
         }
+        let strange = applied.iter().filter(|applied| !migrator.version_exists(applied.version));
+        status.unknown = strange
+            .map(|applied| Migration { version: applied.version, description: String::new() })
+            .collect();
         Ok(status)
     }
 

@@ -11,6 +11,7 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder};
 use tokio_util::sync::CancellationToken;
 
 use crate::operation::record::{Kind, Purpose, State};
+use crate::store::Periodic;
 
 /// Declares names and help texts together, and `describe` over all of them.
 macro_rules! table {
@@ -55,12 +56,14 @@ table! {
         EVENT_STREAMS_ENDED = "event_streams_ended_total";
         /// RPC heartbeats sent to callers that wait.
         HEARTBEATS_SENT = "heartbeats_sent_total";
-        /// Replies given up because their queue was gone.
+        /// Replies given up because their queue was gone, or took none for too long.
         REPLIES_DROPPED = "replies_dropped_total";
         /// Connections to the broker that were made, after the first one.
         BROKER_RECONNECTS = "broker_reconnects_total";
         /// Rounds in which the stacks of running operations were looked at.
         STACK_POLLS = "stack_polls_total";
+        /// Work of the whole pool that this worker did when it was due, by task.
+        PERIODIC_RUNS = "periodic_runs_total";
     }
     describe_histogram {
         /// Time from taking a message to acknowledging it, by method.
@@ -83,6 +86,8 @@ table! {
         OUTBOX_DEPTH = "outbox_depth";
         /// Age of the oldest message in the outbox.
         OUTBOX_OLDEST = "outbox_oldest_seconds";
+        /// Messages that were set aside and wait for an operator.
+        SET_ASIDE = "set_aside_messages";
         /// 1 while the consumer is connected to the broker and takes messages.
         BROKER_CONNECTED = "broker_connected";
         /// 1 while the broker takes no messages because it is short of memory or disk.
@@ -175,6 +180,9 @@ fn begin_at_zero() {
     {
         counter!(name).increment(0);
     }
+    for task in Periodic::ALL {
+        counter!(PERIODIC_RUNS, "task" => task.as_str()).increment(0);
+    }
     broker_connected(false);
     broker_blocked(false);
     gauge!(BUILD_INFO, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
@@ -260,8 +268,8 @@ pub fn published(purpose: Purpose, outcome: PublishOutcome) {
     counter!(PUBLISHED, "purpose" => purpose_label(purpose), "outcome" => outcome.label()).increment(1);
 }
 
-pub fn reply_dropped() {
-    counter!(REPLIES_DROPPED).increment(1);
+pub fn replies_dropped(count: u64) {
+    counter!(REPLIES_DROPPED).increment(count);
 }
 
 pub fn heartbeat_sent() {
@@ -297,6 +305,10 @@ pub fn stack_poll() {
     counter!(STACK_POLLS).increment(1);
 }
 
+pub fn periodic_run(task: Periodic) {
+    counter!(PERIODIC_RUNS, "task" => task.as_str()).increment(1);
+}
+
 pub fn broker_connected(connected: bool) {
     gauge!(BROKER_CONNECTED).set(if connected { 1.0 } else { 0.0 });
 }
@@ -323,6 +335,10 @@ pub fn operations(counted: &[(Kind, State, u64)], oldest_running: Option<Duratio
 pub fn outbox(depth: u64, oldest: Option<Duration>) {
     gauge!(OUTBOX_DEPTH).set(to_float(depth));
     gauge!(OUTBOX_OLDEST).set(oldest.unwrap_or_default().as_secs_f64());
+}
+
+pub fn set_aside(count: u64) {
+    gauge!(SET_ASIDE).set(to_float(count));
 }
 
 /// Gauges are floats; a count of rows is exact far beyond what a database holds.

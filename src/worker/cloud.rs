@@ -13,7 +13,8 @@ use crate::openstack::settings::{
 use crate::openstack::{self, OpenStack};
 use crate::telemetry::metrics::{self, Answer, Service};
 
-pub(super) fn open(settings: &Settings) -> anyhow::Result<OpenStack> {
+/// The clients of the cloud's services.
+pub fn open(settings: &Settings) -> anyhow::Result<OpenStack> {
     let auth = &settings.keystone_auth;
     let token = &settings.keystone_authtoken;
     let heat = &settings.heat_client;
@@ -44,6 +45,7 @@ pub(super) fn open(settings: &Settings) -> anyhow::Result<OpenStack> {
         limits: Limits {
             connect_timeout: settings.conductor.http_connect_timeout,
             timeout: settings.conductor.http_timeout,
+            token_cache_time: settings.conductor.token_cache_time,
             ..Limits::default()
         },
     };

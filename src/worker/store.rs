@@ -29,7 +29,15 @@ pub async fn open(settings: &Settings) -> anyhow::Result<Store> {
 /// Connects to a database whose schema is current. The embedded one is brought up to date: it has no other operator.
 pub(super) async fn open_current(settings: &Settings) -> anyhow::Result<Store> {
     let store = open(settings).await?;
-    if store.migration_status().await?.is_current() {
+    let status = store.migration_status().await?;
+    if !status.unknown.is_empty() {
+        let versions: Vec<i64> = status.unknown.iter().map(|migration| migration.version).collect();
+        tracing::warn!(
+            ?versions,
+            "another release of this program has migrated the database; this one works on beside it"
+        );
+    }
+    if status.is_current() {
         return Ok(store);
     }
     if store.backend() == Backend::Sqlite {

@@ -15,11 +15,15 @@ mod dedupe;
 #[cfg(test)]
 mod docs;
 #[cfg(test)]
+mod doctor;
+#[cfg(test)]
 mod endurance;
 #[cfg(test)]
 mod examples;
 #[cfg(test)]
 mod faults;
+#[cfg(test)]
+mod floods;
 #[cfg(test)]
 mod framework;
 #[cfg(test)]
@@ -44,6 +48,8 @@ mod readme;
 mod replay;
 #[cfg(test)]
 mod secrets;
+#[cfg(all(test, feature = "fault-points"))]
+mod set_aside;
 #[cfg(test)]
 mod settings;
 #[cfg(test)]
@@ -52,3 +58,5 @@ mod store;
 mod support;
 #[cfg(test)]
 mod tenancy;
+#[cfg(test)]
+mod verification;

@@ -1,5 +1,9 @@
 //! Two workers on one database: whoever was paused, killed or told to stop, the other goes on, and nothing is done twice.
 
+mod periodic;
+mod stopping;
+mod versions;
+
 use std::os::unix::process::ExitStatusExt;
 use std::time::{Duration, Instant};
 
@@ -174,16 +178,15 @@ async fn a_second_signal_ends_the_worker_at_once() {
     let mut worker = world.worker().await;
     let caller = Caller::new(&world).await;
     let model = caller.create_model().await;
-    world.sandbox.faults().add(Rule::new(Service::Keystone, "POST", "/trusts$", Action::Hang));
+    world.sandbox.faults().add(Rule::new(Service::Heat, "POST", "/stacks$", Action::Hang));
     caller
         .client
         .cast("bay_create", crate::support::map(Caller::bay_args(&model, 2)), world.options())
         .await
         .unwrap();
-    let asked = |sandbox: &mesos_conductor_sandbox::Sandbox| {
-        sandbox.count(Service::Keystone, "POST", "/trusts$") == 1
-    };
-    assert!(world.sandbox.wait_until(Duration::from_secs(30), asked).await, "the trust is asked for");
+    let asked =
+        |sandbox: &mesos_conductor_sandbox::Sandbox| sandbox.count(Service::Heat, "POST", "/stacks$") == 1;
+    assert!(world.sandbox.wait_until(Duration::from_secs(30), asked).await, "Heat is asked for the stack");
     worker.signal("TERM").await;
     assert!(worker.logged("the worker stops").await);
     worker.signal("TERM").await;

@@ -6,6 +6,7 @@ mod broken;
 mod connecting;
 mod declaring;
 mod node;
+mod permissions;
 mod python;
 mod worker;
 

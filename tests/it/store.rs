@@ -16,8 +16,10 @@ mod messages;
 mod models;
 mod operations;
 mod outbox;
+mod periodic;
 mod schema;
 mod services;
+mod set_aside;
 
 /// Used where nothing should outlive the process.
 #[tokio::test]
@@ -64,6 +66,7 @@ conformance! {
         migrating_twice_changes_nothing,
         two_migrations_at_once_do_no_harm,
         a_database_of_magnum_keeps_its_rows,
+        a_schema_of_a_newer_release_is_worked_on,
         a_migration_that_was_cut_off_is_run_again_on_mysql,
         the_clock_is_the_clock_of_the_world,
         a_stranger_database_is_reported_by_its_true_cause,
@@ -124,7 +127,8 @@ conformance! {
         a_renewed_lease_lives_on,
         a_released_operation_is_due_at_once,
         the_next_due_moment_covers_held_leases,
-        a_postponed_operation_is_nobodys_until_then;
+        a_postponed_operation_is_nobodys_until_then,
+        of_each_project_what_was_due_first_is_due;
     operations:
         an_operation_reads_back_as_written,
         progress_is_written_under_the_lease,
@@ -138,6 +142,17 @@ conformance! {
         a_delete_and_a_running_operation_do_not_deadlock,
         callers_are_answered_in_the_order_they_came,
         a_heartbeat_is_one_workers;
+    set_aside:
+        a_message_is_kept_as_it_came_and_sealed,
+        a_message_kept_twice_is_one_row_and_counted,
+        of_many_at_once_one_keeps_it,
+        a_large_body_is_kept_whole,
+        what_is_released_may_be_done_once_more_and_only_once,
+        one_that_came_back_is_not_forgotten_by_who_read_it_before,
+        a_purge_leaves_it;
+    periodic:
+        a_task_is_one_workers_once_per_interval,
+        a_task_that_nobody_did_in_time_is_done_once;
     outbox:
         a_message_that_cannot_be_read_holds_up_its_own_queue_only,
         a_claimed_message_is_nobody_elses,

@@ -142,6 +142,9 @@ impl Session {
     }
 }
 
+/// What became of each of several messages, or of all alike.
+type Outcomes = Result<Vec<Result<(), PublishError>>, PublishError>;
+
 /// A channel with nothing else on its way. Given back only when all its messages were confirmed: a channel
 /// that was left in the middle closes when it is dropped.
 pub(super) struct Lane<'a> {
@@ -173,49 +176,54 @@ impl<'a> Lane<'a> {
         }
     }
 
-    pub(super) async fn publish(self, messages: &[Message], deadline: Instant) -> Result<(), PublishError> {
+    /// What became of each message; an error outside is of all of them.
+    pub(super) async fn publish(self, messages: &[Message], deadline: Instant) -> Outcomes {
         // Boxed, because every operation that may have something to say has this in its future.
         match timeout_at(deadline, Box::pin(self.send(messages))).await {
-            Ok(outcome) => {
-                if !matches!(outcome, Err(PublishError::Disconnected(_))) {
+            Ok(outcomes) => {
+                if !matches!(outcomes, Err(PublishError::Disconnected(_))) {
                     self.session.idle().push(self.channel);
                 }
-                outcome
+                outcomes
             }
             Err(_) => Err(PublishError::Timeout { blocked: self.session.is_blocked() }),
         }
     }
 
-    async fn send(&self, messages: &[Message]) -> Result<(), PublishError> {
+    async fn send(&self, messages: &[Message]) -> Outcomes {
         let mut confirms = Vec::with_capacity(messages.len());
         for message in messages {
             let options = BasicPublishOptions { mandatory: message.mandatory, immediate: false };
             let (exchange, key) = (message.exchange.as_str().into(), message.routing_key.as_str().into());
-            let body = self.session.compression.map(|compression| compression.compress(&message.body));
+            let compression = self.session.compression.filter(|_| message.compressed.is_none());
+            let body = compression.map(|compression| compression.compress(&message.body));
             let body = body.as_ref().unwrap_or(&message.body);
-            let properties = properties(message, self.session.compression);
+            let properties = properties(message, compression);
             let sent = self.channel.basic_publish(exchange, key, options, body, properties);
             confirms.push((message, sent.await.map_err(|error| failed(message, &error))?));
         }
-        let mut outcome = Ok(());
+        let mut outcomes = Vec::with_capacity(messages.len());
+        let mut of_all = None;
         // Every confirm is awaited, whatever the others say: the channel is used again.
         for (message, confirm) in confirms {
-            let confirmed = match confirm.await {
-                Ok(Confirmation::Ack(None) | Confirmation::NotRequested) => Ok(()),
-                Ok(Confirmation::Ack(Some(_)) | Confirmation::Nack(Some(_))) => Err(unroutable(message)),
-                Ok(Confirmation::Nack(None)) => Err(PublishError::Nacked),
-                Err(error) => Err(failed(message, &error)),
-            };
-            outcome = outcome.and(confirmed);
+            match confirm.await {
+                Ok(Confirmation::Ack(None) | Confirmation::NotRequested) => outcomes.push(Ok(())),
+                Ok(Confirmation::Nack(None)) => outcomes.push(Err(PublishError::Nacked)),
+                // Of several messages lapin does not know which one was returned.
+                Ok(Confirmation::Ack(Some(_)) | Confirmation::Nack(Some(_))) => {
+                    of_all = of_all.or_else(|| Some(unroutable(message)));
+                }
+                Err(error) => of_all = Some(failed(message, &error)),
+            }
         }
-        outcome
+        of_all.map_or(Ok(outcomes), Err)
     }
 }
 
 fn properties(message: &Message, compression: Option<Compression>) -> BasicProperties {
     let mut headers = FieldTable::default();
-    if let Some(compression) = compression {
-        headers.insert(compression::HEADER.into(), AMQPValue::LongString(compression.name().into()));
+    if let Some(name) = message.compressed.as_deref().or_else(|| compression.map(Compression::name)) {
+        headers.insert(compression::HEADER.into(), AMQPValue::LongString(name.into()));
     }
     let properties = BasicProperties::default()
         .with_content_type(message.content_type.as_str().into())

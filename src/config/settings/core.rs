@@ -64,8 +64,15 @@ section! {
         reply_queue_pattern: String = pattern("^reply_");
         /// The largest message body that is decoded, in bytes.
         max_message_size: usize = integer("16777216", 1024, 1_073_741_824);
+        /// Whether Keystone is asked, before a request is served, whose its token is. Without it a request is
+        /// believed as it comes: whoever may publish to the queue can act as anyone.
+        verify_tokens: bool = boolean("false");
+        /// How long what Keystone said of a caller's token is believed; never longer than the token lasts.
+        token_cache_time: Duration = duration("60s");
         /// How long the keys of handled messages and their replies are kept.
         retention: Duration = duration_from("24h", Duration::from_secs(60));
+        /// How often what is past its retention is deleted: by one worker of the pool, whichever comes first.
+        purge_interval: Duration = duration_from("60s", Duration::from_millis(100));
         /// How long an orderly stop waits for what is being handled.
         drain_timeout: Duration = duration("30s");
         /// The keys for secrets in the database: base64 of 32 bytes. The first one encrypts, all decrypt.

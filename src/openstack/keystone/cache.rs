@@ -20,9 +20,6 @@ const CAPACITY: usize = 1024;
 /// A token is replaced this long before it ends, or after three quarters of a shorter life.
 const MARGIN: Duration = Duration::from_secs(60);
 
-/// What was learnt of a caller's token is asked again after this: it may have been revoked.
-const TRUSTED_FOR: Duration = Duration::from_secs(300);
-
 /// Names credentials without holding their secrets.
 #[derive(Clone, PartialEq, Eq, Hash)]
 enum Key {
@@ -60,10 +57,17 @@ struct Place {
     used: Instant,
 }
 
-#[derive(Default)]
-pub(super) struct Cache(Mutex<HashMap<Key, Place>>);
+pub(super) struct Cache {
+    places: Mutex<HashMap<Key, Place>>,
+    /// How long what was learnt of a caller's token is believed.
+    trusted_for: Duration,
+}
 
 impl Cache {
+    pub(super) fn new(trusted_for: Duration) -> Self {
+        Self { places: Mutex::default(), trusted_for }
+    }
+
     /// The token held for these credentials, or the one that `fetch` brings.
     pub(super) async fn get_or_fetch<F: Future<Output = Result<Session>>>(
         &self,
@@ -80,7 +84,7 @@ impl Cache {
         }
         *held = None;
         let session = fetch().await?;
-        let good_until = Instant::now() + lifetime(credentials, &session);
+        let good_until = Instant::now() + self.lifetime(credentials, &session);
         *held = Some(Held { session: session.clone(), good_until });
         Ok(session)
     }
@@ -97,7 +101,7 @@ impl Cache {
     }
 
     fn slot(&self, key: Key) -> Arc<AsyncMutex<Option<Held>>> {
-        let mut places = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
         if places.len() >= CAPACITY && !places.contains_key(&key) {
             let oldest = places.iter().min_by_key(|(_, place)| place.used).map(|(key, _)| key.clone());
@@ -109,11 +113,12 @@ impl Cache {
         place.used = now;
         Arc::clone(&place.slot)
     }
-}
 
-fn lifetime(credentials: &Credentials, session: &Session) -> Duration {
-    let left = Duration::try_from(session.expires_at - OffsetDateTime::now_utc()).unwrap_or(Duration::ZERO);
-    let good = left.saturating_sub(MARGIN).max(left * 3 / 4);
-    let good = good.min(left);
-    if matches!(credentials, Credentials::Token(_)) { good.min(TRUSTED_FOR) } else { good }
+    fn lifetime(&self, credentials: &Credentials, session: &Session) -> Duration {
+        let left =
+            Duration::try_from(session.expires_at - OffsetDateTime::now_utc()).unwrap_or(Duration::ZERO);
+        let good = left.saturating_sub(MARGIN).max(left * 3 / 4);
+        let good = good.min(left);
+        if matches!(credentials, Credentials::Token(_)) { good.min(self.trusted_for) } else { good }
+    }
 }

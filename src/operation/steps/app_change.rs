@@ -247,7 +247,7 @@ impl Asked<'_> {
         };
         // From here on the app is what that version was.
         let seen = self.ground.look(self.scene, &subject).await?;
-        Ok((accepted, as_shown(self.scene.subject, &subject, &seen)))
+        Ok((accepted, as_shown(self.ground, self.scene.subject, &subject, &seen)))
     }
 }
 
@@ -263,8 +263,9 @@ fn under_way(seen: &[Seen]) -> Accepted {
     }
 }
 
-/// The app with a manifest that says what the framework shows.
-fn as_shown(app: &App, subject: &Subject, seen: &[Seen]) -> App {
+/// The app with a manifest that says what the framework shows. One that could not be sent back is not taken over: no
+/// later operation could work with it. The app then differs from its manifest, and says so.
+fn as_shown(ground: &Ground, app: &App, subject: &Subject, seen: &[Seen]) -> App {
     let bodies: Vec<_> = seen.iter().map(|seen| serde_json::json!(seen.definition.sendable())).collect();
     let manifest = match (subject, bodies.as_slice()) {
         (_, []) => return app.clone(),
@@ -273,10 +274,13 @@ fn as_shown(app: &App, subject: &Subject, seen: &[Seen]) -> App {
         (_, several) => serde_json::json!(several),
     };
     let instances = seen.iter().map(|seen| i64::from(seen.instances)).sum();
-    App {
-        manifest: Some(manifest.to_string()),
-        manifest_url: None,
-        instances: Some(instances),
-        ..after(app, Event::Begin(Action::Update), None)
+    let begun = App { instances: Some(instances), ..after(app, Event::Begin(Action::Update), None) };
+    let manifest = manifest.to_string();
+    match ground.manifest(&manifest) {
+        Ok(_) => App { manifest: Some(manifest), manifest_url: None, ..begun },
+        Err(error) => {
+            tracing::warn!(?error, "what the framework shows is no manifest that could be sent");
+            begun
+        }
     }
 }

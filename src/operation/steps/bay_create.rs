@@ -8,6 +8,7 @@ use crate::bay::{Bay, Status, parameters};
 use crate::error::Fault;
 use crate::notify::Outcome;
 use crate::openstack::{self, Credentials, Error, NewStack};
+use crate::operation::guard::{self, Guard};
 use crate::operation::progress::Progress;
 use crate::operation::record::Operation;
 use crate::operation::step::{Answer, Change, Plan, Scene, Step, StepError, with_status};
@@ -69,7 +70,11 @@ fn undo(scene: &Scene<'_>, fault: Fault) -> Change {
     // Only from the second attempt on is there an answer that nobody heard.
     let stack_may_appear = step == STACK && *attempts > 1;
     let progress = Progress { failure: Some(fault), stack_may_appear, ..scene.progress.clone() };
-    let back = if matches!(step.as_str(), TRUSTEE | TRUST) { UNDO_TRUST } else { UNDO_STACK };
+    let back = match step.as_str() {
+        _ if guard::is_off(Guard::Undo) => UNDO_BAY,
+        TRUSTEE | TRUST => UNDO_TRUST,
+        _ => UNDO_STACK,
+    };
     Change::step(back).progress(progress)
 }
 
@@ -201,7 +206,10 @@ async fn new_stack(scene: &Scene<'_>) -> Result<NewStack, StepError> {
     let parameters = parameters::stack_parameters(bay, &model, &scene.settings.placement)
         .map_err(|error| StepError::Fatal(Fault::from(error)))?;
     Ok(NewStack {
-        name: parameters::stack_name(bay),
+        name: match guard::is_off(Guard::Names) {
+            false => parameters::stack_name(bay),
+            true => format!("bay-{}", uuid::Uuid::new_v4().simple()),
+        },
         template: template.root.clone(),
         files: template.files.clone(),
         environment: None,

@@ -5,10 +5,9 @@ use async_trait::async_trait;
 use crate::bay::{Bay, Status};
 use crate::error::Fault;
 use crate::notify::Outcome;
-use crate::openstack::{self, Credentials, Error, Outputs};
+use crate::openstack::{Credentials, Error, Outputs};
 use crate::operation::step::{Answer, Change, Plan, Scene, Step, StepError, with_status};
 use crate::operation::steps::stack::{self, is_shut_out, means};
-use crate::telemetry::metrics;
 
 pub struct BayDelete;
 
@@ -93,7 +92,7 @@ impl Step for AwaitGone {
 
     async fn run(&self, scene: &Scene<'_>) -> Result<Change, StepError> {
         let Some(id) = scene.subject.stack_id.as_deref() else { return Ok(Change::proceed()) };
-        let Some(stack) = look(scene, id).await? else { return Ok(Change::proceed()) };
+        let Some(stack) = stack::look(scene, id, Outputs::Skip).await? else { return Ok(Change::proceed()) };
         match stack.status.parse::<Status>() {
             Ok(Status::DeleteComplete) => Ok(Change::proceed()),
             Ok(Status::DeleteFailed) => {
@@ -111,21 +110,6 @@ impl Step for AwaitGone {
             }
         }
     }
-}
-
-async fn look(scene: &Scene<'_>, id: &str) -> Result<Option<openstack::Stack>, StepError> {
-    metrics::stack_poll();
-    let mut reason = "nobody is left who may look at the stack".to_owned();
-    for credentials in means(scene) {
-        match scene.cloud.stack_show(&credentials, id, Outputs::Skip, scene.budget()).await {
-            Ok(stack) => return Ok(stack),
-            Err(error) if is_shut_out(&error) => reason = error.to_string(),
-            Err(error) => {
-                return Err(StepError::retry(error.to_string(), error.retry_after()));
-            }
-        }
-    }
-    Err(StepError::Fatal(Fault::AuthorizationFailure { client: "heat".to_owned(), message: reason }))
 }
 
 struct DeleteTrust;

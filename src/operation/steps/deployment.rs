@@ -54,7 +54,10 @@ impl Step<App> for AwaitDeployment {
         let app = as_seen(scene.subject, &seen);
         match judge(work, &manifest, &seen) {
             Verdict::Done => {
-                let app = App { deployment_id: None, ..after(&app, Event::Completed, None) };
+                // One task less makes no failed app a whole one.
+                let killed = matches!(work.deed, Deed::KillTask { .. });
+                let ended = if killed { app } else { after(&app, Event::Completed, None) };
+                let app = App { deployment_id: None, ..ended };
                 Ok(Change::done().save(app).reply(Answer::Object).event(Outcome::Success))
             }
             Verdict::Lost(reason) => {

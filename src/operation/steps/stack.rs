@@ -106,10 +106,7 @@ async fn follow(scene: &Scene<'_>, action: Action) -> Result<Change, StepError> 
     let Some(id) = bay.stack_id.as_deref() else {
         return Err(StepError::Fatal(Fault::Internal("the bay has no stack to wait for".to_owned())));
     };
-    let credentials = standing(scene)?;
-    let look = |outputs: Outputs| scene.cloud.stack_show(&credentials, id, outputs, scene.budget());
-    let Some(seen) = look(Outputs::Skip).await.map_err(waiting)? else { return Ok(gone(bay, action, id)) };
-    metrics::stack_poll();
+    let Some(seen) = look(scene, id, Outputs::Skip).await? else { return Ok(gone(bay, action, id)) };
     match action.judge(&seen.status, has_wanted_nodes(&seen, bay)) {
         Verdict::Wait(status) => {
             let change = Change::again(scene.settings.poll_interval);
@@ -122,7 +119,7 @@ async fn follow(scene: &Scene<'_>, action: Action) -> Result<Change, StepError> 
         }
         Verdict::Gone => Ok(gone(bay, action, id)),
         Verdict::Complete(status) => {
-            let Some(full) = look(Outputs::Resolve).await.map_err(waiting)? else {
+            let Some(full) = look(scene, id, Outputs::Resolve).await? else {
                 return Ok(gone(bay, action, id));
             };
             let mut bay = with_status(bay, status, full.status_reason.clone());
@@ -144,6 +141,26 @@ async fn follow(scene: &Scene<'_>, action: Action) -> Result<Change, StepError> 
             Ok(Change::failed(reason).save(bay).reply(answer).event(Outcome::Failure))
         }
     }
+}
+
+/// Looks at a stack as whoever may. While it is waited for every fault may pass; but when nobody has been let in until
+/// the step's deadline, nobody will be: a trust that was deleted behind our back does not come back.
+pub(super) async fn look(scene: &Scene<'_>, id: &str, outputs: Outputs) -> Result<Option<Stack>, StepError> {
+    metrics::stack_poll();
+    let mut reason = "The bay has no trust, and no service user is configured in [keystone_auth].".to_owned();
+    for credentials in means(scene) {
+        match scene.cloud.stack_show(&credentials, id, outputs, scene.budget()).await {
+            Ok(stack) => return Ok(stack),
+            Err(error) if is_shut_out(&error) => reason = error.to_string(),
+            Err(error) => return Err(StepError::retry(error.to_string(), error.retry_after())),
+        }
+    }
+    let deadline = scene.operation.deadline_ms;
+    if scene.store.now_ms().await? < deadline.unwrap_or_default() {
+        return Err(StepError::retry(reason, None));
+    }
+    let message = format!("Nobody is left who may look at the stack: {reason}");
+    Err(StepError::Fatal(Fault::AuthorizationFailure { client: "heat".to_owned(), message }))
 }
 
 /// With what the stack may be deleted and looked at, best first: the bay's trust, the service user, the caller.
@@ -188,11 +205,6 @@ pub(super) fn standing(scene: &Scene<'_>) -> Result<Credentials, StepError> {
 /// Heat's own words, where it understood what it was asked for and refuses it.
 pub(super) fn refusal(error: &Error) -> Option<&str> {
     matches!(error.kind, Kind::BadRequest { .. }).then(|| error.service_message()).flatten()
-}
-
-/// While a stack is waited for every fault may pass: only the stack's own state ends the wait.
-fn waiting(error: Error) -> StepError {
-    StepError::retry(error.to_string(), error.retry_after())
 }
 
 pub(super) fn missing_stack(id: &str) -> String {

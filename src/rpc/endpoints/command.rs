@@ -89,6 +89,7 @@ impl Command {
             uuid: Uuid::new_v4(),
             kind: self.kind,
             subject,
+            project_id: self.initiator.project_id.clone(),
             request_id: self.request_id.clone(),
             step: steps::first(self.kind).to_owned(),
             attempts: 0,

@@ -20,6 +20,10 @@ impl Method for PingConductor {
         Answers::True
     }
 
+    fn is_open(&self) -> bool {
+        true
+    }
+
     fn arguments(&self) -> &'static [Argument] {
         &[]
     }
@@ -40,6 +44,10 @@ impl Method for OsloPing {
 
     fn answers(&self) -> Answers {
         Answers::Word("pong")
+    }
+
+    fn is_open(&self) -> bool {
+        true
     }
 
     fn arguments(&self) -> &'static [Argument] {

@@ -102,7 +102,7 @@ async fn alive_while_the_main_loop_beats() {
 async fn metrics_are_rendered() {
     let recorder = PrometheusBuilder::new().build_recorder();
     let handle = recorder.handle();
-    ::metrics::with_local_recorder(&recorder, crate::telemetry::metrics::reply_dropped);
+    ::metrics::with_local_recorder(&recorder, || crate::telemetry::metrics::replies_dropped(1));
     let (address, _guard) = start(Probes { metrics: handle, ..probes(vec![]) }).await;
     let (status, body) = get(address, "/metrics").await;
     assert_eq!(status, 200);

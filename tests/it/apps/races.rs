@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::support::app::{Town, manifest};
 use crate::support::database::Backend;
 use crate::support::peer::{Peer, outcome};
-use crate::support::{Caller, World, data};
+use crate::support::{Caller, World, assert_remaining, data, eventually};
 
 /// Apps of one name, of one id, and of an id below it: only one of them can be.
 async fn of_rivals_one_is_made(backend: Backend) {
@@ -91,6 +91,46 @@ async fn a_delete_among_changes_has_the_last_word(backend: Backend) {
     world.database.drop_it().await;
 }
 
+/// An app that is asked for while its bay goes is made and goes with it, or is refused; nothing is left to be done.
+async fn apps_do_not_outlive_their_bay(backend: Backend) {
+    let world = World::on(backend).await;
+    let workers = [world.worker().await, world.worker().await];
+    let caller = Caller::new(&world).await;
+    let town = Town::build(&caller).await;
+    town.run("web", &manifest("/web")).await;
+    let peer = Peer::open(&world).await;
+    let create = |name: &str| {
+        let mut args = town.create_args(name, &manifest(&format!("/{name}")));
+        args["wait"] = json!(true);
+        ("app_create", args)
+    };
+    let scale = town.args("web", json!({ "instances": 2, "wait": true }));
+    let gone = json!({ "uuid": town.bay });
+    let sent =
+        [create("a"), create("b"), ("app_scale", scale), ("bay_delete", gone), create("c"), create("d")];
+    let count = sent.len();
+    for (method, args) in sent {
+        peer.send(&peer.request(&world, method, args)).await;
+    }
+    let replies = peer.replies(count).await;
+    for reply in &replies {
+        if let Err(class) = outcome(reply) {
+            let expected = ["Conflict", "BayNotFound", "AppNotFound", "NotSupported"];
+            assert!(expected.contains(&class.as_str()), "{class}");
+        }
+    }
+    let left = "SELECT uuid FROM operation WHERE state = 'running' UNION ALL SELECT uuid FROM app \
+        UNION ALL SELECT uuid FROM cluster UNION ALL SELECT routing_key FROM outbox";
+    let done = eventually(|| async { world.database.texts(left).await.is_empty().then_some(()) });
+    assert!(done.await.is_some(), "left: {:?}", world.database.texts(left).await);
+    for worker in workers {
+        worker.stop().await;
+    }
+    assert_eq!(peer.seen().len(), count, "each call has one answer");
+    assert_remaining(&world.sandbox, 0);
+    world.database.drop_it().await;
+}
+
 macro_rules! on_each {
     ($($backend:ident = $kind:ident),+) => { $(
         mod $backend {
@@ -104,6 +144,11 @@ macro_rules! on_each {
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn a_delete_among_changes_has_the_last_word() {
                 super::a_delete_among_changes_has_the_last_word(Backend::$kind).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn apps_do_not_outlive_their_bay() {
+                super::apps_do_not_outlive_their_bay(Backend::$kind).await;
             }
         }
     )+ };

@@ -184,6 +184,11 @@ impl Node {
         self.put(&["permissions", "/", CERTIFIED], all).await;
     }
 
+    /// The management API as an operator writes it.
+    pub(super) fn management_url(&self) -> String {
+        self.management.replace("http://", "http://guest:guest@").replace("/api", "")
+    }
+
     fn at(&self, path: &[&str]) -> String {
         let encode = |part: &&str| {
             percent_encoding::utf8_percent_encode(part, percent_encoding::NON_ALPHANUMERIC).to_string()

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::bays::{bay, insert};
 use super::database::Database;
-use super::operations::operation;
+use super::operations::{due, operation};
 
 const LONG: Duration = Duration::from_secs(600);
 
@@ -110,7 +110,7 @@ pub(super) async fn operations_on_an_app_stand_in_a_row(db: Database) {
         assert_eq!(tx.last_operation(web.uuid).await.unwrap().unwrap().uuid, next.uuid);
         tx.commit().await.unwrap();
     }
-    assert_eq!(db.store.due_operations(10).await.unwrap(), [all[0]], "the others wait their turn");
+    assert_eq!(due(&db.store).await, [all[0]], "the others wait their turn");
     let mut tx = db.store.begin().await.unwrap();
     assert_eq!(tx.supersede_all(web.uuid).await.unwrap(), 3);
     tx.commit().await.unwrap();
@@ -138,10 +138,10 @@ pub(super) async fn who_waits_at_a_step_can_be_woken(db: Database) {
     let mut tx = db.store.begin_held(&lease, LONG).await.unwrap();
     tx.advance(&lease, &held, mesos_conductor::store::Wake::Release { after: LONG }).await.unwrap();
     tx.commit().await.unwrap();
-    assert!(db.store.due_operations(10).await.unwrap().is_empty());
+    assert!(due(&db.store).await.is_empty());
     assert_eq!(db.store.wake(web.uuid, "another step").await.unwrap(), 0);
     assert_eq!(db.store.wake(web.uuid, &held.step).await.unwrap(), 1);
-    assert_eq!(db.store.due_operations(10).await.unwrap(), [record.uuid]);
+    assert_eq!(due(&db.store).await, [record.uuid]);
 }
 
 pub(super) async fn a_bay_with_apps_is_watched_by_one_worker(db: Database) {

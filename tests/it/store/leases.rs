@@ -4,20 +4,16 @@ use std::time::Duration;
 
 use mesos_conductor::bay::Status;
 use mesos_conductor::operation::record::{Kind, Lease};
-use mesos_conductor::store::{Ending, Error, Store, Wake};
+use mesos_conductor::store::{Due, Ending, Error, Store, Wake};
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
 use super::bays;
-use super::database::{Database, eventually};
-use super::operations::{accepted, claimed};
+use super::database::{Database, eventually, next_millisecond};
+use super::operations::{accepted, claimed, due, operation};
 
 const LONG: Duration = Duration::from_secs(60);
 const SHORT: Duration = Duration::from_millis(20);
-
-async fn due(store: &Store) -> Vec<Uuid> {
-    store.due_operations(10).await.unwrap()
-}
 
 async fn until_due(store: &Store, operation: Uuid) {
     eventually("the end of the lease", async || due(store).await.contains(&operation).then_some(())).await;
@@ -131,4 +127,34 @@ pub(super) async fn a_postponed_operation_is_nobodys_until_then(db: Database) {
     db.store.postpone(held.uuid, LONG).await.unwrap();
     db.store.release(&lease).await.unwrap();
     assert_eq!(due(&db.store).await, [held.uuid]);
+}
+
+/// Asked for by a project, or by nobody knows whom, as an older worker records it.
+async fn asked_by(store: &Store, project: Option<&str>) -> Uuid {
+    let mut asked = operation(Kind::BayCreate, Uuid::new_v4());
+    asked.project_id = project.map(str::to_owned);
+    let mut tx = store.begin().await.unwrap();
+    tx.insert_operation(&asked).await.unwrap();
+    tx.commit().await.unwrap();
+    next_millisecond(store).await;
+    asked.uuid
+}
+
+pub(super) async fn of_each_project_what_was_due_first_is_due(db: Database) {
+    let mut flood = Vec::new();
+    for _ in 0..5 {
+        flood.push(asked_by(&db.store, Some("flood")).await);
+    }
+    let nobody = [asked_by(&db.store, None).await, asked_by(&db.store, None).await];
+    let other = asked_by(&db.store, Some(&"o".repeat(300))).await;
+    assert_eq!(due(&db.store).await, [flood[0], nobody[0], other]);
+    // What is held is nobody's, and a project that waits has nothing due.
+    db.store.claim(flood[0], "worker", LONG).await.unwrap().expect("it is due");
+    db.store.postpone(other, LONG).await.unwrap();
+    assert_eq!(due(&db.store).await, [flood[1], nobody[0]]);
+    for held in nobody {
+        db.store.claim(held, "worker", LONG).await.unwrap().expect("it is due");
+    }
+    let named = db.store.due_operations().await.unwrap();
+    assert_eq!(named, [Due { operation: flood[1], project: Some("flood".to_owned()) }]);
 }

@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use mesos_conductor::operation::record::Kind;
-use mesos_conductor::store::Store;
+use mesos_conductor::store::{Purged, Store};
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
 use super::database::{Database, next_millisecond};
 use super::operations::{accepted, claimed};
-use super::outbox::reply;
+use super::outbox::{notification, reply};
 
 pub(super) async fn is_new(store: &Store, key: &str) -> bool {
     let mut tx = store.begin().await.unwrap();
@@ -78,10 +78,13 @@ pub(super) async fn only_what_is_old_and_done_is_purged(db: Database) {
     let (_, lease) = claimed(&db.store, Kind::BayDelete, Duration::from_secs(60)).await;
     let mut tx = db.store.begin_held(&lease, Duration::from_secs(60)).await.unwrap();
     tx.finish(&lease, mesos_conductor::store::Ending::Done, None).await.unwrap();
+    tx.enqueue(&notification("kept", 1), None).await.unwrap();
+    tx.enqueue(&reply("untaken", b"{}"), None).await.unwrap();
     tx.commit().await.unwrap();
-    assert_eq!(db.store.purge(Duration::from_secs(3600)).await.unwrap(), 0);
+    assert_eq!(db.store.purge(Duration::from_secs(3600)).await.unwrap(), Purged::default());
     next_millisecond(&db.store).await;
-    assert_eq!(db.store.purge(Duration::ZERO).await.unwrap(), 3);
+    assert_eq!(db.store.purge(Duration::ZERO).await.unwrap(), Purged { records: 3, replies: 1 });
+    assert_eq!(db.texts("SELECT routing_key FROM outbox").await, ["kept"]);
     assert!(!is_new(&db.store, "busy").await);
     assert!(is_new(&db.store, "done").await);
     assert!(db.store.outcome(lease.operation).await.unwrap().is_none());

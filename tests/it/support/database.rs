@@ -29,7 +29,8 @@ impl Database {
             Backend::MySql => named("CONDUCTOR_TEST_MYSQL_URL", &name),
         };
         let database = Self { backend, url, server, name };
-        database.on_server(&format!("CREATE DATABASE {}", database.name)).await;
+        let created = database.on_server(&format!("CREATE DATABASE {}", database.name)).await;
+        created.expect("the server answers and makes a database");
         database
     }
 
@@ -58,23 +59,25 @@ impl Database {
     /// Test data is worth nothing afterwards, but servers of developers live long.
     pub(crate) async fn drop_it(&self) {
         let force = if self.backend == Backend::Postgres { " WITH (FORCE)" } else { "" };
-        self.on_server(&format!("DROP DATABASE {}{force}", self.name)).await;
+        let drop = format!("DROP DATABASE {}{force}", self.name);
+        // The server's own vacuum may be in it, which a user of tests cannot end.
+        let dropped = super::eventually(async || self.on_server(&drop).await.ok()).await;
+        assert!(dropped.is_some(), "the database {} cannot be dropped", self.name);
     }
 
     #[expect(clippy::disallowed_methods, reason = "the statement holds nothing but a generated name")]
-    async fn on_server(&self, sql: &str) {
+    async fn on_server(&self, sql: &str) -> Result<(), sqlx::Error> {
         let sql = sqlx::AssertSqlSafe(sql.to_owned());
         match self.backend {
             Backend::Sqlite => {}
             Backend::Postgres => {
-                let mut server = sqlx::PgConnection::connect(&self.server).await.expect("PostgreSQL answers");
-                server.execute(sql).await.expect("the statement is accepted");
+                sqlx::PgConnection::connect(&self.server).await?.execute(sql).await?;
             }
             Backend::MySql => {
-                let mut server = sqlx::MySqlConnection::connect(&self.server).await.expect("MySQL answers");
-                server.execute(sql).await.expect("the statement is accepted");
+                sqlx::MySqlConnection::connect(&self.server).await?.execute(sql).await?;
             }
         }
+        Ok(())
     }
 }
 

@@ -96,10 +96,15 @@ impl Peer {
         self.replies.lock().expect("no panic under the lock").clone()
     }
 
+    /// How many have come so far.
+    pub(crate) fn came(&self) -> usize {
+        self.replies.lock().expect("no panic under the lock").len()
+    }
+
     /// Waits for so many replies.
     pub(crate) async fn replies(&self, count: usize) -> Vec<Vec<u8>> {
-        let came = eventually(|| async { Some(self.seen()).filter(|seen| seen.len() >= count) }).await;
-        came.unwrap_or_else(|| panic!("only {} of {count} replies came", self.seen().len()))
+        let came = eventually(|| async { (self.came() >= count).then(|| self.seen()) }).await;
+        came.unwrap_or_else(|| panic!("only {} of {count} replies came", self.came()))
     }
 }
 

@@ -20,6 +20,14 @@ impl Worker {
     }
 
     pub(crate) async fn start_with(world: &World, configuration: &str, fault: Option<&str>) -> Self {
+        let mut worker = Self::launch(world, configuration, fault);
+        worker.health = worker.find_health().await;
+        worker.wait_until_ready().await;
+        worker
+    }
+
+    /// Starts one that may be dead before it is ready.
+    pub(crate) fn launch(world: &World, configuration: &str, fault: Option<&str>) -> Self {
         let id = Uuid::new_v4().simple().to_string();
         let config = world.directory.path().join(format!("{id}.toml"));
         let log = world.directory.path().join(format!("{id}.log"));
@@ -32,10 +40,7 @@ impl Worker {
             command.env("MESOS_CONDUCTOR_FAULT", fault);
         }
         let child = command.spawn().expect("the worker starts");
-        let mut worker = Self { child, log, health: String::new() };
-        worker.health = worker.find_health().await;
-        worker.wait_until_ready().await;
-        worker
+        Self { child, log, health: String::new() }
     }
 
     /// The address of the probes, from the line that says the worker starts.
@@ -136,10 +141,15 @@ fn log_field(log: &str, message: &str, field: &str) -> Option<String> {
 
 /// Brings the world's database up to date, as its operator would.
 pub(crate) async fn migrate(world: &World) {
-    let config = world.directory.path().join("migrate.toml");
+    let output = command(world, &["db", "migrate"]).await;
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// Runs a command of the program with the workers' configuration.
+pub(crate) async fn command(world: &World, arguments: &[&str]) -> std::process::Output {
+    let config = world.directory.path().join(format!("{}.toml", Uuid::new_v4().simple()));
     std::fs::write(&config, world.configuration("")).expect("the configuration is written");
     let mut command = Command::new(env!("CARGO_BIN_EXE_mesos-conductor"));
-    command.args(["db", "migrate", "--config-file"]).arg(&config).stdin(Stdio::null());
-    let output = command.output().await.expect("the program runs");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    command.args(arguments).arg("--config-file").arg(&config).stdin(Stdio::null());
+    command.output().await.expect("the program runs")
 }
