@@ -215,7 +215,7 @@ impl<'a> Lane<'a> {
 
 fn properties(message: &Message, compression: Option<Compression>) -> BasicProperties {
     let mut headers = FieldTable::default();
-    if let Some(name) = message.compressed.as_deref().or(compression.map(Compression::name)) {
+    if let Some(name) = message.compressed.as_deref().or_else(|| compression.map(Compression::name)) {
         headers.insert(compression::HEADER.into(), AMQPValue::LongString(name.into()));
     }
     let properties = BasicProperties::default()
