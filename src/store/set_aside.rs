@@ -72,7 +72,7 @@ impl Store {
         original: &Original,
     ) -> Result<Option<Uuid>, Error> {
         let id = Uuid::new_v4();
-        let sealed = (&mut &*self).vault().seal(&context(id), &packed(original)?);
+        let sealed = self.vault.seal(&context(id), &packed(original)?);
         self.retrying(|| self.keep(id, body_hash, (attempts, original.body.len()), reason, &sealed)).await
     }
 
@@ -132,7 +132,7 @@ impl Store {
             return Ok(None);
         }
         let parts = parts.iter().map(|row| row.string("sealed")).collect::<Result<Vec<_>, _>>()?;
-        let opened = (&mut &*self).vault().open(&context(id), &parts.concat())?;
+        let opened = self.vault.open(&context(id), &parts.concat())?;
         unpacked(&opened).map(Some)
     }
 
