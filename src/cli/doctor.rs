@@ -25,8 +25,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 #[derive(Debug, Args)]
 pub(super) struct Doctor {
-    /// RabbitMQ's management API, such as <http://USER:PASSWORD@HOST:15672>: lists who else may send requests
-    #[arg(long, value_name = "URL")]
+    /// RabbitMQ's management API: lists who else may send requests
+    #[arg(long, value_name = "http://USER:PASSWORD@HOST:15672")]
     management_url: Option<Url>,
 }
 
