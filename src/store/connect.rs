@@ -1,7 +1,7 @@
 //! Opens the pools with the settings that the invariants rest on.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sqlx::mysql::{MySqlConnectOptions, MySqlConnection, MySqlPoolOptions};
 use sqlx::pool::PoolConnectionMetadata;
@@ -56,7 +56,14 @@ async fn sqlite(path: Option<&Path>, settings: &StoreSettings) -> Result<Pool, E
         return Ok(Pool::Sqlite(pool.connect_with(options.in_memory(true)).await?));
     };
     let options = options.filename(path).create_if_missing(true);
-    probe(&options).await?;
+    // Whoever else opens a new file at this moment sets its journal up, and does not wait to be waited for.
+    let deadline = Instant::now() + settings.acquire_timeout;
+    while let Err(error) = probe(&options).await {
+        if !error.is_retryable() || Instant::now() > deadline {
+            return Err(error);
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
     let pool = pool.max_connections(settings.max_connections);
     let pool = pool.after_release(|connection, _| Box::pin(is_between_transactions(connection)));
     Ok(Pool::Sqlite(pool.connect_lazy_with(options)))

@@ -31,6 +31,9 @@ pub enum Turn {
     Later(Duration),
 }
 
+/// Longer than any statement waits for a row, in milliseconds.
+const WAIT: i64 = 10_000;
+
 impl Store {
     /// Takes a task for this interval if it is due, by the database's clock.
     ///
@@ -43,13 +46,15 @@ impl Store {
     async fn turn(&self, task: Periodic, owner: &str, every: i64) -> Result<Turn, Error> {
         let mut tx = self.begin().await?;
         // From when it was due, so that looking late does not add up; from now, if that has passed too. A time that is
-        // further away than an interval was set with a longer one, or by a clock that has been put right since.
+        // further away than an interval was set with a longer one, or by a clock that has been put right since: much
+        // further, because who waited for the row has the time of before it waited.
         let again = "UPDATE periodic SET owner = ?, \
              next_ms = CASE WHEN next_ms <= {now_ms} AND next_ms + ? > {now_ms} THEN next_ms + ? ELSE {now_ms} + ? END \
              WHERE name = ? AND (next_ms <= {now_ms} OR next_ms > {now_ms} + ?)";
+        let far = every.saturating_add(WAIT);
         let first = "INSERT INTO periodic (name, next_ms, owner) VALUES (?, {now_ms} + ?, ?) {or_nothing}";
         let name = task.as_str();
-        let ours = tx.execute(again, params![owner, every, every, every, name, every]).await? > 0
+        let ours = tx.execute(again, params![owner, every, every, every, name, far]).await? > 0
             || tx.insert_new(first, params![name, every, owner]).await?;
         tx.commit().await?;
         if ours {
