@@ -73,10 +73,10 @@ const ROWS: &[Row] = &[
     row("nothing", Fault::Nothing, false),
     row("each request sent three times", Fault::Copies, true),
     row("pool: kill -9", Fault::Workers(Workers::Killed), true),
-    row("pool: rolling restart", Fault::Workers(Workers::RollingRestart), true),
+    row("pool: rolling restart", Fault::Workers(Workers::RollingRestart), false),
     row("pool: paused past the lease", Fault::Workers(Workers::Paused), true),
     row("pool: two versions", Fault::Workers(Workers::TwoVersions), false),
-    row("broker: restarted", Fault::Broker(Broker::Restarted), true),
+    row("broker: restarted", Fault::Broker(Broker::Restarted), false),
     row("broker: connections closed", Fault::Broker(Broker::ConnectionsClosed), false),
     row("broker: channels closed", Fault::Broker(Broker::ChannelsClosed), false),
     row("broker: queue deleted", Fault::Broker(Broker::QueueDeleted), false),
@@ -94,7 +94,7 @@ const ROWS: &[Row] = &[
     row("database: SQLite's disk full", Fault::Database(Database::DiskFull), true),
     row("cloud: 500", Fault::Cloud(Cloud::Fails), false),
     row("cloud: 503, Retry-After", Fault::Cloud(Cloud::Overloaded), false),
-    row("cloud: stacks refused", Fault::Cloud(Cloud::Refuses), true),
+    row("cloud: stacks refused", Fault::Cloud(Cloud::Refuses), false),
     row("cloud: 401, tokens revoked", Fault::Cloud(Cloud::TokensRevoked), false),
     row("cloud: 409", Fault::Cloud(Cloud::Conflicts), false),
     row("cloud: garbage", Fault::Cloud(Cloud::Garbles), false),
@@ -104,7 +104,7 @@ const ROWS: &[Row] = &[
     row("flood: 10,000 at once", Fault::Crowd(Crowd::Flood), false),
     row("flood: replies never consumed", Fault::Crowd(Crowd::DeafCaller), false),
     row("flood: one tenant", Fault::Crowd(Crowd::OneTenant), false),
-    row("poison: ends its worker each time", Fault::Crowd(Crowd::Poison), true),
+    row("poison: ends its worker each time", Fault::Crowd(Crowd::Poison), false),
 ];
 
 /// How many broken promises of a row are told in words.
