@@ -150,10 +150,17 @@ impl Audit {
             self.texts("SELECT kind FROM operation WHERE state <> 'running' AND superseded = FALSE").await?;
         count.operations = self.texts("SELECT kind FROM operation WHERE state <> 'running'").await?.len();
         let told = self.client.outcomes();
-        let told = told.iter().filter(|outcome| *outcome == "success" || *outcome == "failure").count();
-        if told > count.operations {
-            count.double(format!("{told} notifications tell of the end of {} operations", count.operations));
+        for (kind, event) in
+            [("bay_create", "magnum.cluster.create"), ("bay_delete", "magnum.cluster.delete")]
+        {
+            let done = "SELECT kind FROM operation WHERE state = 'done'";
+            let done = self.texts(done).await?.iter().filter(|of| *of == kind).count();
+            let successes = told.iter().filter(|(of, how)| of == event && how == "success").count();
+            if successes > done {
+                count.double(format!("{successes} notifications tell of the end of {done} {kind}"));
+            }
         }
+        let told = told.iter().filter(|(_, how)| how == "success" || how == "failure").count();
         if told < ended.len() {
             let missing = ended.len() - told;
             count.lost += missing;

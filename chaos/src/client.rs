@@ -91,8 +91,8 @@ struct Books {
     /// The answers to queries that are waited for.
     queries: HashMap<String, Option<Reply>>,
     replies: HashMap<String, Reply>,
-    /// The outcome that each notification tells, by its id.
-    notifications: HashMap<String, String>,
+    /// The event and the outcome that each notification tells, by its id.
+    notifications: HashMap<String, (String, String)>,
 }
 
 /// What an answer says: a value, or the class of the failure.
@@ -269,8 +269,8 @@ impl Client {
         self.books().asked.values().cloned().collect()
     }
 
-    /// The outcomes that were told, each once.
-    pub(crate) fn outcomes(&self) -> Vec<String> {
+    /// The events and outcomes that were told, each message once.
+    pub(crate) fn outcomes(&self) -> Vec<(String, String)> {
         self.books().notifications.values().cloned().collect()
     }
 
@@ -416,7 +416,8 @@ impl Client {
         let message = inner.unwrap_or(envelope);
         let outcome = message["payload"]["outcome"].as_str().unwrap_or_default();
         if let Some(id) = message["message_id"].as_str() {
-            self.books().notifications.insert(id.to_owned(), outcome.to_owned());
+            let event = message["event_type"].as_str().unwrap_or_default();
+            self.books().notifications.insert(id.to_owned(), (event.to_owned(), outcome.to_owned()));
         }
     }
 }

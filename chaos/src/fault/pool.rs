@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use tokio::time::sleep;
 
 use super::LEASE;
+use crate::pool::Pool;
 use crate::row::Ground;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,25 +48,43 @@ impl Workers {
     }
 }
 
-/// A worker falls asleep right before it records that a bay is deleted, and wakes up when others have long done its work.
+/// A worker falls asleep right before it records how a stack stands, and wakes up when others have done its work.
 /// Another one sleeps wherever it happens to be: a request that it waits for has timed out when it wakes, so that it
 /// would rarely write.
 async fn pause(ground: &Ground<'_>) -> anyhow::Result<u32> {
     let mut pool = ground.pool.lock().await;
     let sleeper = match pool.sleeper() {
         Some(sleeper) => sleeper,
-        None => pool.add_sleeper("pause:bay_delete/bay/effect").await?,
+        None => pool.add_sleeper("pause:bay_create/await_stack/effect").await?,
     };
-    let deadline = Instant::now() + Duration::from_secs(5);
+    let deadline = Instant::now() + Duration::from_secs(15);
     while !pool.is_asleep(sleeper) && Instant::now() < deadline {
-        sleep(Duration::from_millis(20)).await;
+        leave_it_to(sleeper, &pool).await?;
     }
     let other = rand::random_range(0..sleeper);
     pool.signal(other, "STOP").await?;
-    sleep(LEASE + Duration::from_secs(1)).await;
-    pool.signal(other, "CONT").await?;
-    sleep(Duration::from_millis(1500)).await;
+    sleep(LEASE + Duration::from_millis(700)).await;
     let times = if pool.is_asleep(sleeper) { 2 } else { 1 };
     pool.signal(sleeper, "CONT").await?;
+    sleep(Duration::from_millis(300)).await;
+    pool.signal(other, "CONT").await?;
     Ok(times)
+}
+
+/// The others stand still for less than a lease, so that what is due is this one's.
+async fn leave_it_to(sleeper: usize, pool: &Pool) -> anyhow::Result<()> {
+    for other in 0..sleeper {
+        pool.signal(other, "STOP").await?;
+    }
+    let until = Instant::now() + LEASE / 2;
+    while !pool.is_asleep(sleeper) && Instant::now() < until {
+        sleep(Duration::from_millis(20)).await;
+    }
+    for other in 0..sleeper {
+        pool.signal(other, "CONT").await?;
+    }
+    if !pool.is_asleep(sleeper) {
+        sleep(Duration::from_millis(500)).await;
+    }
+    Ok(())
 }
