@@ -211,12 +211,22 @@ fn chosen(options: &Options) -> (Vec<&'static Row>, Vec<String>) {
                     || options.only.iter().any(|text| row.name.contains(text.as_str())))
         }
     };
-    let (rows, left_out): (Vec<&Row>, Vec<&Row>) = ROWS
-        .iter()
-        .filter(wanted)
-        .partition(|row| row.fault != Fault::Workers(Workers::TwoVersions) || options.old_worker.is_some());
-    let why = |row: &&Row| format!("`{}`, since no earlier build was given", row.name);
-    (rows, left_out.iter().map(why).collect())
+    let small_disks = row::small_disks();
+    let lacks = |row: &Row| {
+        if row.fault == Fault::Workers(Workers::TwoVersions) && options.old_worker.is_none() {
+            return Some("no earlier build was given");
+        }
+        let mounts = row.fault == Fault::Database(Database::DiskFull);
+        (mounts && !small_disks).then_some("only root can mount a small disk")
+    };
+    let (mut rows, mut left_out) = (Vec::new(), Vec::new());
+    for row in ROWS.iter().filter(wanted) {
+        match lacks(row) {
+            None => rows.push(row),
+            Some(why) => left_out.push(format!("`{}`, since {why}", row.name)),
+        }
+    }
+    (rows, left_out)
 }
 
 /// Whether every promise was kept.

@@ -319,6 +319,11 @@ impl Ground<'_> {
     }
 }
 
+/// Whether small disks can be mounted here.
+pub(crate) fn small_disks() -> bool {
+    tempfile::tempdir().is_ok_and(|directory| Disk::mount(&directory.path().join("disk")).is_ok())
+}
+
 impl Disk {
     fn mount(directory: &Path) -> anyhow::Result<Self> {
         std::fs::create_dir_all(directory)?;
