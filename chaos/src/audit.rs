@@ -71,14 +71,15 @@ struct Bay {
 }
 
 impl Audit {
-    pub(crate) async fn open(
-        url: &str,
-        sandbox: &Arc<Sandbox>,
-        client: &Arc<Client>,
-    ) -> anyhow::Result<Self> {
+    pub(crate) fn new(url: &str, sandbox: &Arc<Sandbox>, client: &Arc<Client>) -> anyhow::Result<Self> {
         sqlx::any::install_default_drivers();
-        let database = AnyPoolOptions::new().max_connections(2).connect(url).await?;
+        let database = AnyPoolOptions::new().max_connections(2).connect_lazy(url)?;
         Ok(Self { database, sandbox: Arc::clone(sandbox), client: Arc::clone(client) })
+    }
+
+    /// How many operations have ended; none, while the database does not say.
+    pub(crate) async fn ended(&self) -> usize {
+        self.texts("SELECT uuid FROM operation WHERE state <> 'running'").await.map_or(0, |ended| ended.len())
     }
 
     /// Waits until nothing is left to be done or said, or until it should have been.

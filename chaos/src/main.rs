@@ -56,6 +56,10 @@ struct Options {
     /// How many bays are built at the same time
     #[arg(long, default_value_t = 8)]
     bays: usize,
+    /// How many operations have to end in each row, which lasts up to four times as long for it [default: 1000 in the
+    /// long form, of an hour and more]
+    #[arg(long)]
+    operations: Option<usize>,
     /// The document whose part `chaos` is written
     #[arg(long)]
     document: Option<PathBuf>,
@@ -106,6 +110,9 @@ const ROWS: &[Row] = &[
     row("flood: one tenant", Fault::Crowd(Crowd::OneTenant), false),
     row("poison: ends its worker each time", Fault::Crowd(Crowd::Poison), false),
 ];
+
+/// From how many seconds on it is the long form.
+const LONG: f64 = 3_600.0;
 
 /// How many broken promises of a row are told in words.
 const TOLD: usize = 10;
@@ -197,6 +204,7 @@ async fn start(options: &Options, directory: &Path) -> anyhow::Result<Servers> {
         directory: directory.to_owned(),
         scripts: options.scripts.clone(),
         bays: options.bays,
+        operations: options.operations.unwrap_or(if options.seconds < LONG { 0 } else { 1_000 }),
     })
 }
 

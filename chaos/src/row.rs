@@ -21,6 +21,8 @@ use crate::pool::{Pool, Recipe, migrate};
 use crate::proxy::Proxy;
 use crate::servers::Server;
 
+/// How many times its share a row may last until enough operations have ended.
+const LONGEST: u32 = 4;
 /// How long the pool may take, once all is well again, to answer and to finish.
 pub(crate) const SETTLE: Duration = Duration::from_secs(90);
 /// Any 32 bytes: the workers of a pool have to be given a key.
@@ -36,6 +38,8 @@ pub(crate) struct Servers {
     pub(crate) directory: PathBuf,
     /// How many bays are built at the same time.
     pub(crate) bays: usize,
+    /// How many operations have to end in a row.
+    pub(crate) operations: usize,
     /// Where the scripts are that start servers.
     pub(crate) scripts: PathBuf,
 }
@@ -103,15 +107,21 @@ impl Row {
         for _ in 0..servers.bays {
             actors.spawn(load::bays(Arc::clone(&stage)));
         }
-        let until = Instant::now() + lasting;
+        let began = Instant::now();
         let came = if let Fault::Crowd(crowd) = self.fault { crowd.come(&ground, &stage).await? } else { 0 };
-        let struck = came + self.fault.strike(&ground, until).await?;
+        let mut struck = came + self.fault.strike(&ground, began + lasting).await?;
+        let audit = Audit::new(&url, &ground.sandbox, &client)?;
+        while audit.ended().await < servers.operations && began.elapsed() < lasting * LONGEST {
+            struck += self.fault.strike(&ground, Instant::now() + lasting / LONGEST).await?;
+        }
         self.fault.mend(&ground).await?;
         stage.end(SETTLE);
         while actors.join_next().await.is_some() {}
-        let audit = Audit::open(&url, &ground.sandbox, &client).await?;
         audit.settle(SETTLE).await;
         let mut count = audit.count(&ground, struck, self.fault).await?;
+        if count.operations < servers.operations {
+            count.broken.push(format!("too few operations ended, {} were to", servers.operations));
+        }
         tasks.shutdown().await;
         let Ground { pool, .. } = ground;
         if let Err(error) = pool.into_inner().stop().await {
