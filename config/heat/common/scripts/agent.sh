@@ -13,7 +13,7 @@ configure_docker() {
   printf '[Service]\nEnvironmentFile=-%s/proxy.env\n' "$BAY" >"$UNITS/docker.service.d/proxy.conf"
 }
 
-# What executors get: the operator's variables, and with TLS those without which they cannot speak to the agent.
+# What executors get: the variables asked for, and with TLS those they need to speak to the agent.
 executor_environment() {
   local given tls
   given=$(setting executor_environment) tls=$(libprocess_tls true | sed 's/="/\n/; s/"$//')

@@ -1,19 +1,18 @@
 # Reading and writing JSON. Whatever cloud-init runs on has Python.
 # shellcheck shell=bash
 
-# Prints the value of a member: json_value file name. A list is one entry a line, an object is JSON, none is
-# nothing.
-json_value() {
-  python3 - "$@" <<'PYTHON'
+# Prints the members of an object, each name and each value with a NUL behind it: json_members file. A list is
+# one entry a line, a null is nothing, and what is no text is JSON.
+json_members() {
+  python3 - "$1" <<'PYTHON'
 import json, sys
+def text(value):
+    if isinstance(value, list):
+        return "\n".join(map(text, value))
+    return "" if value is None else value if isinstance(value, str) else json.dumps(value)
 with open(sys.argv[1], encoding="utf-8") as source:
-    value = json.load(source).get(sys.argv[2], "")
-if isinstance(value, list):
-    print("\n".join(map(str, value)))
-elif isinstance(value, str):
-    print(value)
-else:
-    print(json.dumps(value))
+    for name, value in json.load(source).items():
+        print(name, text(value), sep="\0", end="\0")
 PYTHON
 }
 

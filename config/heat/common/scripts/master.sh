@@ -9,7 +9,7 @@ trap 'failed "${BASH_SOURCE[0]##*/} line $LINENO" "$BASH_COMMAND"' ERR
 # TLS among the servers came with 3.5.5; an older one would listen without it.
 zookeeper_speaks_tls() {
   local version
-  version=$("$1" version 2>/dev/null | sed -n 's/.*version: \([0-9.]*\).*/\1/p' | head -n 1)
+  version=$("$1" version 2>/dev/null | sed -n 's/.*version:* \([0-9.]*\).*/\1/p' | head -n 1)
   [[ -n $version && $(printf '%s\n' 3.5.5 "$version" | sort -V | head -n 1) == 3.5.5 ]] ||
     refuse "ZooKeeper ${version:-of unknown release} has no TLS, 3.5.5 has: set zookeeper_package_url"
 }
@@ -45,7 +45,7 @@ configure_zookeeper() {
   } >"$BAY/zoo.cfg"
   if with_tls; then zookeeper_speaks_tls "$server"; fi
   chown -R zookeeper: "$data"
-  variables ZOO_LOG_DIR "$data" ZOO_LOG4J_PROP INFO,CONSOLE >"$BAY/zookeeper.env"
+  variables ZOO_LOG_DIR "$data" ZOO_LOG4J_PROP INFO,CONSOLE JMXDISABLE true >"$BAY/zookeeper.env"
   unit zookeeper "$server start-foreground $BAY/zoo.cfg" User=zookeeper
 }
 

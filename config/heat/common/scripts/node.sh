@@ -17,8 +17,14 @@ reason=""
 # shellcheck source-path=SCRIPTDIR source=tls.sh
 . "$BAY/tls.sh"
 
-# Prints one setting; a list is printed one entry a line.
-setting() { json_value "$BAY/node.json" "$1"; }
+declare -A settings
+while IFS= read -r -d '' name && IFS= read -r -d '' value; do
+  settings[$name]=$value
+done < <(json_members "$BAY/node.json")
+[[ -n ${settings[role]} ]]
+
+# Prints one setting, nothing for one that is not there; a list is printed one entry a line.
+setting() { printf '%s\n' "${settings[$1]:-}"; }
 
 # Ends the set-up with a reason of our own: refuse reason
 refuse() {
@@ -122,8 +128,8 @@ trust_openstack() {
   trust_ca mesos-bay-openstack <<<"$certificates"
 }
 
-# Installs a component unless it is there: provide name program. With a URL it is fetched, and used only if its
-# checksum is the one given; else the distribution is asked for it.
+# Installs a component unless it is there: provide name program. With a URL it is fetched, and used only if
+# its checksum is the one given; else the distribution is asked for it.
 provide() {
   local name=$1 program=$2 url sha256 file packages
   url=$(setting "${name}_package_url") sha256=$(setting "${name}_package_sha256")
