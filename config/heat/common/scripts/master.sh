@@ -15,18 +15,20 @@ zookeeper_speaks_tls() {
 }
 
 zookeeper_tls() {
-  private "$BAY/zookeeper.pem" <"$TLS/node.pem"
+  cat "$TLS/key.pem" "$TLS/certificate.pem" | private "$BAY/zookeeper.pem"
   chown zookeeper: "$BAY/zookeeper.pem"
   # The certificate is that of all nodes and names none of them: servers prove that they belong to the bay.
+  # Clients are not asked for it: they would all be one user by it, a task behind a node's tunnel too, and the
+  # password, which protects the data, would say nothing more.
   printf '%s\n' secureClientPort=2281 "secureClientPortAddress=$1" \
     serverCnxnFactory=org.apache.zookeeper.server.NettyServerCnxnFactory sslQuorum=true \
-    ssl.clientAuth=need ssl.quorum.clientAuth=need ssl.quorum.hostnameVerification=false \
+    ssl.clientAuth=none ssl.quorum.clientAuth=need ssl.quorum.hostnameVerification=false \
     "ssl.keyStore.location=$BAY/zookeeper.pem" "ssl.trustStore.location=$TLS/ca.pem" \
     "ssl.quorum.keyStore.location=$BAY/zookeeper.pem" "ssl.quorum.trustStore.location=$TLS/ca.pem"
 }
 
 configure_zookeeper() {
-  local number=0 address own data=/var/lib/zookeeper server
+  local number=0 address own data=/var/lib/zookeeper libraries=/usr/share/java flags="" server
   own=$(setting ip) server=$(program zkServer.sh)
   id zookeeper >/dev/null 2>&1 || useradd --system --home-dir "$data" --shell /sbin/nologin zookeeper
   mkdir -p "$data"
@@ -45,7 +47,12 @@ configure_zookeeper() {
   } >"$BAY/zoo.cfg"
   if with_tls; then zookeeper_speaks_tls "$server"; fi
   chown -R zookeeper: "$data"
-  variables ZOO_LOG_DIR "$data" ZOO_LOG4J_PROP INFO,CONSOLE JMXDISABLE true >"$BAY/zookeeper.env"
+  # The package of Debian and Ubuntu has no log, and forgets a library without which its TLS fails unheard.
+  if [[ $server == /usr/share/zookeeper/* ]]; then
+    flags="-cp $libraries/zookeeper.jar:$libraries/netty-codec.jar:$libraries/slf4j-simple.jar"
+  fi
+  variables ZOO_LOG_DIR "$data" ZOO_LOG4J_PROP INFO,CONSOLE JMXDISABLE true \
+    JVMFLAGS "$flags" >"$BAY/zookeeper.env"
   unit zookeeper "$server start-foreground $BAY/zoo.cfg" User=zookeeper
 }
 
@@ -70,7 +77,8 @@ configure_mesos() {
 # Marathon reads options from variables too; what is secret must not stand on a command line.
 marathon_tls() {
   local password
-  password=$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')
+  # Of its own, since Marathon has it in its variables, and the same again in a second run.
+  password=$(sha256sum <"$TLS/key.pem" | cut -d ' ' -f 1)
   openssl pkcs12 -export -name marathon -in "$TLS/certificate.pem" -inkey "$TLS/key.pem" -passout stdin \
     <<<"$password" | private "$BAY/marathon.p12"
   setting mesos_secret | tr -d '\n' | private "$BAY/mesos-secret"

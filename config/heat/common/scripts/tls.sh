@@ -14,7 +14,6 @@ configure_tls() {
   setting ca_certificate >"$TLS/ca.pem"
   setting node_certificate >"$TLS/certificate.pem"
   setting node_key | private "$TLS/key.pem"
-  cat "$TLS/key.pem" "$TLS/certificate.pem" | private "$TLS/node.pem"
   # Mesos asks the system which name an address has, and wants that name in the certificate.
   for address in $(setting master_ips) $(setting ip); do
     grep -qxF "$address $name" /etc/hosts || echo "$address $name" >>/etc/hosts
@@ -50,7 +49,7 @@ configure_tunnel() {
     printf '%s\n' 'foreground = yes' 'syslog = no' 'pid =' \
       '[zookeeper]' 'client = yes' 'accept = 127.0.0.1:2181'
     for address in $(setting master_ips); do echo "connect = $address:2281"; done
-    printf '%s\n' 'failover = rr' 'delay = no' 'TIMEOUTconnect = 5' "cert = $TLS/node.pem" \
+    printf '%s\n' 'failover = rr' 'delay = no' 'TIMEOUTconnect = 5' \
       "CAfile = $TLS/ca.pem" 'verifyChain = yes' "checkHost = $(setting node_name)" 'sslVersionMin = TLSv1.2'
   } >"$BAY/stunnel.conf"
   unit mesos-bay-tunnel "$(program stunnel) $BAY/stunnel.conf"

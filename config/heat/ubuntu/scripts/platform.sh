@@ -6,7 +6,7 @@
 packages_of() {
   case $1 in
     java) echo default-jre-headless ;;
-    zookeeper) echo zookeeper ;;
+    zookeeper) echo zookeeper libnetty-java libslf4j-java ;;
     docker) echo docker.io ;;
     stunnel) echo stunnel4 ;;
     *) apt-cache pkgnames "$1" | grep -x "$1" || true ;;
