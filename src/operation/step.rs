@@ -77,6 +77,25 @@ pub struct Settings {
     /// Minutes that Heat gives a stack when the request names none.
     pub default_create_timeout: Option<i64>,
     pub deployments: Deployments,
+    pub draining: Draining,
+}
+
+/// How agents are emptied before they go.
+#[derive(Debug, Clone, Copy)]
+pub struct Draining {
+    /// How long it may take.
+    pub deadline: Duration,
+    /// What follows when it takes longer.
+    pub on_deadline: Undrained,
+    /// What follows when nobody says what runs on them.
+    pub unreachable: Undrained,
+}
+
+/// What becomes of an update whose agents are not empty.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Undrained {
+    Remove,
+    Fail,
 }
 
 /// How a framework's deployments are waited for.

@@ -7,7 +7,10 @@ use crate::error::Fault;
 use crate::notify::Outcome;
 use crate::openstack::{Credentials, Error, Kind, Outputs, Stack};
 use crate::operation::step::{Answer, Change, Scene, Step, StepError, with_status};
+use crate::operation::steps::drain::OPEN;
 use crate::telemetry::metrics;
+
+pub(super) const AWAIT_STACK: &str = "await_stack";
 
 /// Which stack action is being followed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,7 +91,7 @@ pub(super) struct AwaitStack(pub(super) Action);
 #[async_trait]
 impl Step for AwaitStack {
     fn name(&self) -> &'static str {
-        "await_stack"
+        AWAIT_STACK
     }
 
     fn bounded(&self) -> bool {
@@ -107,7 +110,20 @@ async fn follow(scene: &Scene<'_>, action: Action) -> Result<Change, StepError> 
         return Err(StepError::Fatal(Fault::Internal("the bay has no stack to wait for".to_owned())));
     };
     let Some(seen) = look(scene, id, Outputs::Skip).await? else { return Ok(gone(bay, action, id)) };
-    match action.judge(&seen.status, has_wanted_nodes(&seen, bay)) {
+    let verdict = action.judge(&seen.status, has_wanted_nodes(&seen, bay));
+    let removal = scene.progress.removal.as_ref();
+    // The machines that are left are given work again, and nothing is kept of those that are gone, before anybody hears
+    // that the update is over.
+    if matches!(verdict, Verdict::Complete(_) | Verdict::Failed(_))
+        && removal.is_some_and(|removal| removal.ours().next().is_some())
+    {
+        return Ok(Change::step(OPEN));
+    }
+    let told = |reason: Option<String>| match removal {
+        Some(removal) => removal.told(reason),
+        None => reason,
+    };
+    match verdict {
         Verdict::Wait(status) => {
             let change = Change::again(scene.settings.poll_interval);
             Ok(match status {
@@ -122,7 +138,7 @@ async fn follow(scene: &Scene<'_>, action: Action) -> Result<Change, StepError> 
             let Some(full) = look(scene, id, Outputs::Resolve).await? else {
                 return Ok(gone(bay, action, id));
             };
-            let mut bay = with_status(bay, status, full.status_reason.clone());
+            let mut bay = with_status(bay, status, told(full.status_reason.clone()));
             let missing = parameters::apply_outputs(&mut bay, &full.outputs);
             if !missing.is_empty() {
                 tracing::warn!(?missing, "the stack lacks outputs that the bay should show");
@@ -133,7 +149,7 @@ async fn follow(scene: &Scene<'_>, action: Action) -> Result<Change, StepError> 
         Verdict::Failed(status) => {
             let reason =
                 seen.status_reason.clone().unwrap_or_else(|| format!("The stack is in state {status}."));
-            let mut bay = with_status(bay, status, Some(reason.clone()));
+            let mut bay = with_status(bay, status, told(Some(reason.clone())));
             if action == Action::Update {
                 take_node_count(&mut bay, &seen);
             }
@@ -222,7 +238,7 @@ pub(super) fn has_wanted_nodes(stack: &Stack, bay: &Bay) -> bool {
     node_count(stack).is_none_or(|count| Some(count) == bay.node_count)
 }
 
-fn node_count(stack: &Stack) -> Option<i64> {
+pub(super) fn node_count(stack: &Stack) -> Option<i64> {
     stack.parameters.get("number_of_slaves")?.parse().ok()
 }
 
