@@ -77,7 +77,8 @@ pub enum ChoiceFault {
 pub fn choose(members: &[Member], count: usize, named: &[String]) -> Result<Choice, ChoiceFault> {
     let mut leaving: Vec<usize> = Vec::new();
     for name in named {
-        let called = |member: &Member| member.address == *name || member.public_address.as_ref() == Some(name);
+        let called =
+            |member: &Member| member.address == *name || member.public_address.as_ref() == Some(name);
         let place = members.iter().position(called).ok_or_else(|| ChoiceFault::Unknown(name.clone()))?;
         if !leaving.contains(&place) {
             leaving.push(place);
@@ -140,7 +141,8 @@ mod tests {
     fn check(standings: &[Standing], count: usize, named: &[&str], expected: &[(&str, Why)]) {
         let named: Vec<String> = named.iter().map(|name| (*name).to_owned()).collect();
         let choice = choose(&members(standings), count, &named).unwrap();
-        let told: Vec<_> = choice.leaving.iter().map(|leaving| (leaving.address.as_str(), leaving.why)).collect();
+        let told: Vec<_> =
+            choice.leaving.iter().map(|leaving| (leaving.address.as_str(), leaving.why)).collect();
         assert_eq!(told, expected);
         assert_eq!(choice.short, count - expected.len());
     }

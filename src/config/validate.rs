@@ -283,7 +283,11 @@ impl Check<'_> {
         }
         let mesos = &self.settings.mesos;
         if let Err(problem) = Login::new(mesos.http_username.clone(), mesos.http_password.clone(), None) {
-            self.fault(("mesos", "http_username"), problem, "set http_username and http_password, or neither");
+            self.fault(
+                ("mesos", "http_username"),
+                problem,
+                "set http_username and http_password, or neither",
+            );
         }
         for network in &marathon.manifest_url_allowed_networks {
             if let Err(fault) = Networks::parse([network.as_str()]) {

@@ -39,7 +39,8 @@ impl Mesos {
         request_timeout: Duration,
         observer: Arc<dyn Observer>,
     ) -> Result<Self> {
-        let client = Client::new(http, endpoint, login, request_timeout, observer)?.where_only_leaders_answer();
+        let client =
+            Client::new(http, endpoint, login, request_timeout, observer)?.where_only_leaders_answer();
         Ok(Self { client })
     }
 
@@ -73,7 +74,8 @@ fn machine(agent: &AgentId) -> Value {
 impl Agents for Mesos {
     async fn census(&self, within: Duration) -> Result<Census> {
         let deadline = Deadline::within(within);
-        let state: wire::State = self.client.send(Request::get(&["state"]), deadline.remaining()).await?.json()?;
+        let state: wire::State =
+            self.client.send(Request::get(&["state"]), deadline.remaining()).await?.json()?;
         let mut census = state.census();
         if census.means == Means::Maintenance {
             let scheduled = self.schedule(deadline.remaining()).await?;
@@ -114,8 +116,11 @@ impl Agents for Mesos {
         }
         let deadline = Deadline::within(within);
         let status: Status = self.client.send(Request::get(STATUS), deadline.remaining()).await?.json()?;
-        let up: Vec<Value> =
-            agents.iter().filter(|agent| !status.is_down(&agent.id)).map(|agent| machine(&agent.id)).collect();
+        let up: Vec<Value> = agents
+            .iter()
+            .filter(|agent| !status.is_down(&agent.id))
+            .map(|agent| machine(&agent.id))
+            .collect();
         if up.is_empty() { Ok(()) } else { self.machines("down", &up, deadline.remaining()).await }
     }
 
@@ -130,7 +135,8 @@ impl Agents for Mesos {
                 Ok(())
             }
             Means::Maintenance => {
-                let status: Status = self.client.send(Request::get(STATUS), deadline.remaining()).await?.json()?;
+                let status: Status =
+                    self.client.send(Request::get(STATUS), deadline.remaining()).await?.json()?;
                 let down: Vec<Value> = agents
                     .iter()
                     .filter(|agent| status.is_down(&agent.id))

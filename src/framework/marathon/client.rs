@@ -171,7 +171,15 @@ impl Client {
             }
         };
         let masters = Masters::new(endpoint);
-        Ok(Self { http, masters, authorization, secret, request_timeout, observer, only_leaders_answer: false })
+        Ok(Self {
+            http,
+            masters,
+            authorization,
+            secret,
+            request_timeout,
+            observer,
+            only_leaders_answer: false,
+        })
     }
 
     /// For servers that do not pass requests on: one that sends us on has done nothing, and the next is asked.

@@ -120,7 +120,8 @@ impl Schedule {
 
     /// Whether any of them was in it.
     pub(super) fn remove<'a>(&mut self, agents: impl Iterator<Item = &'a AgentId>) -> bool {
-        let count = |schedule: &Self| schedule.windows.iter().map(|window| window.machine_ids.len()).sum::<usize>();
+        let count =
+            |schedule: &Self| schedule.windows.iter().map(|window| window.machine_ids.len()).sum::<usize>();
         let before = count(self);
         for agent in agents {
             for window in &mut self.windows {

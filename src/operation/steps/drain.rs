@@ -76,7 +76,8 @@ fn unanswered(error: &framework::Error) -> StepError {
 
 /// Nobody says what runs where: the update goes on without knowing, or not at all.
 fn unseen(scene: &Scene<'_>, removal: &mut Removal, error: &framework::Error) -> Result<(), StepError> {
-    let reason = format!("What runs on the agents was not known, since the Mesos masters did not say: {error}");
+    let reason =
+        format!("What runs on the agents was not known, since the Mesos masters did not say: {error}");
     if scene.settings.draining.unreachable == Undrained::Fail {
         return Err(StepError::Fatal(Fault::FrameworkUnavailable(reason)));
     }
@@ -108,7 +109,10 @@ fn choose(
     }
     if choice.short > 0 {
         tracing::warn!(short = choice.short, "the stack does not name enough agents; Heat chooses the rest");
-        let text = format!("{} of the removed agents could not be chosen: the stack did not name them.", choice.short);
+        let text = format!(
+            "{} of the removed agents could not be chosen: the stack did not name them.",
+            choice.short
+        );
         removal.notes.push(text);
     }
     Ok(())
@@ -205,9 +209,8 @@ async fn drain(scene: &Scene<'_>, removal: &Removal) -> framework::Result<Vec<Ag
         census = agents.census(scene.budget()).await?;
     }
     let chosen = there(&census);
-    let busy = |agent: &&Agent| {
-        agent.tasks > 0 || (census.means == Means::Drain && agent.closed != Closed::Yes)
-    };
+    let busy =
+        |agent: &&Agent| agent.tasks > 0 || (census.means == Means::Drain && agent.closed != Closed::Yes);
     let busy: Vec<Agent> = chosen.iter().filter(busy).cloned().collect();
     if census.means != Means::Drain && !busy.is_empty() {
         move_tasks(scene, &busy).await?;

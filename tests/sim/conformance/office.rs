@@ -93,7 +93,11 @@ fn workshop(store: &Store, name: &str) -> Workshop {
             placement: Placement::default(),
             default_create_timeout: None,
             deployments: Deployments { poll_interval: LONG, deadline: LONG, on_deadline: OnDeadline::Leave },
-            draining: Draining { deadline: LONG, on_deadline: Undrained::Remove, unreachable: Undrained::Remove },
+            draining: Draining {
+                deadline: LONG,
+                on_deadline: Undrained::Remove,
+                unreachable: Undrained::Remove,
+            },
         },
         lease: LONG,
         deadline: LONG,
