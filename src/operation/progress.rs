@@ -35,6 +35,9 @@ pub struct Progress {
     /// The agents that go.
     #[serde(default)]
     pub removal: Option<Removal>,
+    /// The bay is updated although its number of agents stays the same: Heat is to replace what is broken.
+    #[serde(default)]
+    pub repair: Option<Repair>,
     /// What is done to an app.
     #[serde(default)]
     pub work: Option<Work>,
@@ -57,6 +60,14 @@ pub struct Removal {
     /// What the bay's status is to tell of this besides what Heat says.
     #[serde(default)]
     pub notes: Vec<String>,
+}
+
+/// An update for the sake of what is broken. Its parameters do not tell it from the one before.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Repair {
+    /// When the stack was updated last before, once that is known.
+    #[serde(default)]
+    pub updated: Option<String>,
 }
 
 /// An agent that goes.

@@ -1,14 +1,24 @@
 //! Bays that get smaller: which agents go, what becomes of what runs on them, and what is left when it goes wrong.
 
+use std::sync::Arc;
+use std::time::Duration;
+
+use mesos_conductor::bay::Bay;
+use mesos_conductor::framework::credentials::{Keyring, Login};
+use mesos_conductor::framework::marathon::Limits;
+use mesos_conductor::framework::{Directory, Frameworks, Settings};
 use mesos_conductor_sandbox::{
     Action, Config, Doom, Marathon, MarathonConfig, Rule, Sandbox, Service, Stack, StackAction,
 };
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use crate::support::app::Town;
 use crate::support::database::Backend;
 use crate::support::worker::Worker;
 use crate::support::{Caller, World, data, eventually, failure_class, object};
+
+const ENOUGH: Duration = Duration::from_secs(10);
 
 /// A world whose bays' masters are of that release of Mesos.
 async fn with_mesos(version: &'static str) -> World {
@@ -101,6 +111,34 @@ async fn g17_the_next_update_names_nobody_and_a_place_is_not_used_again() {
     assert_eq!(stack(&world.sandbox).parameters["slaves_to_remove"], "");
     assert_eq!(world.sandbox.count(Service::Mesos, "GET", "/state"), asked, "who grows asks no master");
     worker.stop().await;
+}
+
+#[tokio::test]
+async fn g19_the_mesos_master_that_leads_is_asked_and_found_among_several() {
+    rustls::crypto::ring::default_provider().install_default().ok();
+    let sandbox = Sandbox::start(Config::default()).await.unwrap();
+    let marathon =
+        sandbox.start_marathon("town", MarathonConfig { nodes: 3, ..MarathonConfig::default() }).unwrap();
+    let mut masters = marathon.mesos_urls();
+    masters.reverse();
+    let bay = Bay { uuid: Uuid::new_v4(), master_addresses: masters, ..Bay::default() };
+    let settings = Settings {
+        port: 8080,
+        mesos_port: 5050,
+        mesos_login: Login::None,
+        credentials: Keyring::default(),
+        connect_timeout: ENOUGH,
+        limits: Limits { request_timeout: ENOUGH, events_silence: ENOUGH, event_size: 1 << 20 },
+    };
+    let agents = Directory::new(settings, Arc::new(())).agents_of(&bay).unwrap();
+    let census = agents.census(ENOUGH).await.unwrap();
+    assert_eq!(census.agents.len(), marathon.agents().len());
+    let answers: Vec<_> = sandbox.requests().iter().map(|asked| (asked.service, asked.status)).collect();
+    let sent_on = (Service::Mesos, Some(307));
+    assert_eq!(answers, [sent_on, sent_on, (Service::Mesos, Some(200))]);
+    // A change is sent to one master after the other too, since one that sends us on has done nothing.
+    agents.close(&census, &census.agents[..1], ENOUGH).await.unwrap();
+    assert_eq!(marathon.closed(), [census.agents[0].id.hostname.as_str()]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -206,7 +244,7 @@ async fn g20_past_the_deadline_agents_may_stay_and_get_work_again() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn g19_when_no_master_answers_the_highest_index_goes_and_the_bay_says_so() {
+async fn g20_when_no_master_answers_the_highest_index_goes_and_the_bay_says_so() {
     let world = World::new().await;
     let worker = worker(&world, "").await;
     let caller = Caller::new(&world).await;
@@ -220,7 +258,7 @@ async fn g19_when_no_master_answers_the_highest_index_goes_and_the_bay_says_so()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn g19_when_no_master_answers_the_update_may_be_refused() {
+async fn g20_when_no_master_answers_the_update_may_be_refused() {
     let world = World::new().await;
     let worker = worker(&world, "drain_unreachable = \"fail\"").await;
     let caller = Caller::new(&world).await;
@@ -270,4 +308,43 @@ async fn g20_agents_get_work_again_when_heat_fails_or_refuses_the_update() {
         assert_eq!(marathon(&world.sandbox).agents().len(), 2, "{version}: every agent is back");
         worker.stop().await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lost_master_is_replaced_by_an_update_that_changes_nothing() {
+    let world = World::new().await;
+    let worker = worker(&world, "").await;
+    let caller = Caller::new(&world).await;
+    let town = Town::with_masters(&caller, 3).await;
+    let before = stack(&world.sandbox).masters;
+    let unchanged = json!({ "bay": object("Bay", "1.5", json!({ "uuid": town.bay })) });
+    let answer = caller.call("bay_update", unchanged.clone()).await.expect("the bay is shown");
+    assert_eq!(data(&answer)["status"], "CREATE_COMPLETE", "nothing is broken, so nothing is done");
+
+    assert!(world.sandbox.break_server(&before[1].private_ip));
+    let answer = caller.call("bay_update", unchanged.clone()).await.expect("the update is accepted");
+    assert_eq!(data(&answer)["status"], "UPDATE_IN_PROGRESS");
+    let bay = caller.wait_for_status(&town.bay, "UPDATE_COMPLETE").await;
+    let after = stack(&world.sandbox).masters;
+    assert_ne!(after[1].server, before[1].server);
+    assert_eq!((&after[0], &after[2]), (&before[0], &before[2]), "the others are left alone");
+    assert_eq!(after[1].private_ip, before[1].private_ip, "it has the address of the lost one");
+    assert_eq!(data(&bay)["node_count"], 2);
+    let answer = caller.call("bay_update", unchanged).await.expect("the bay is shown");
+    assert_eq!(data(&answer)["status"], "UPDATE_COMPLETE");
+    assert_eq!(world.sandbox.count(Service::Heat, "PATCH", "/stacks/*/"), 1);
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_update_that_changes_nothing_is_answered_when_heat_says_nothing() {
+    let world = World::new().await;
+    let worker = worker(&world, "").await;
+    let caller = Caller::new(&world).await;
+    let uuid = bay(&caller, 1).await;
+    let refuse = Action::Status { code: 503, body: String::new(), headers: [].into() };
+    world.sandbox.faults().add(Rule::new(Service::Heat, "GET", "/resources", refuse));
+    let answer = caller.call("bay_update", scale(&uuid, 1)).await.expect("the bay is shown");
+    assert_eq!(data(&answer)["status"], "CREATE_COMPLETE");
+    worker.stop().await;
 }

@@ -80,8 +80,7 @@ impl Step for UpdateStack {
                 .await
                 .map_err(|error| refused(&error, id))?;
             // An update whose answer was lost shows in the stack's parameters.
-            if seen
-                .is_some_and(|seen| stack::has_wanted_nodes(&seen, bay) && seen.status.starts_with("UPDATE_"))
+            if seen.is_some_and(|seen| stack::is_settled(scene, &seen) && seen.status.starts_with("UPDATE_"))
             {
                 return Ok(Change::proceed().reply(Answer::Object));
             }

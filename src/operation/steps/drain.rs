@@ -9,7 +9,7 @@ use crate::bay::scale_down::{self, Member, Standing};
 use crate::error::Fault;
 use crate::framework::{self, Agent, Census, Closed, Depth, Force, Kill, Means, Selection};
 use crate::openstack::{Outputs, Stack};
-use crate::operation::progress::{Leaver, Progress, Removal};
+use crate::operation::progress::{Leaver, Progress, Removal, Repair};
 use crate::operation::step::{Answer, Change, Scene, Step, StepError, Undrained};
 
 pub(super) const CHOOSE: &str = "choose";
@@ -32,6 +32,9 @@ impl Step for ChooseAgents {
         let (bay, before) = (scene.subject, scene.progress.before.as_ref());
         let before = before.and_then(|before| before.node_count);
         let wanted = bay.node_count.unwrap_or_default();
+        if scene.progress.repair.is_some() {
+            return mark(scene).await;
+        }
         if before.is_some_and(|before| before <= wanted) {
             return Ok(Change::step(STACK));
         }
@@ -58,6 +61,17 @@ impl Step for ChooseAgents {
         let next = if removal.leaving.iter().any(|leaver| leaver.agent.is_some()) { DRAIN } else { STACK };
         Ok(Change::step(next).progress(with(scene, removal)))
     }
+}
+
+/// Nobody goes: only what the stack looks like before it is updated is noted.
+async fn mark(scene: &Scene<'_>) -> Result<Change, StepError> {
+    let id = stack_id(scene.subject)?;
+    let credentials = stack::standing(scene)?;
+    let shown = scene.cloud.stack_show(&credentials, id, Outputs::Skip, scene.budget()).await;
+    let shown = shown.map_err(|error| refused(&error, id))?;
+    let shown = shown.ok_or_else(|| StepError::Fatal(Fault::Internal(stack::missing_stack(id))))?;
+    let repair = Some(Repair { updated: stack::updated(&shown) });
+    Ok(Change::step(STACK).progress(Progress { repair, ..scene.progress.clone() }))
 }
 
 async fn deadline(scene: &Scene<'_>) -> Result<i64, StepError> {

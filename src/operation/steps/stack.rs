@@ -110,7 +110,8 @@ async fn follow(scene: &Scene<'_>, action: Action) -> Result<Change, StepError> 
         return Err(StepError::Fatal(Fault::Internal("the bay has no stack to wait for".to_owned())));
     };
     let Some(seen) = look(scene, id, Outputs::Skip).await? else { return Ok(gone(bay, action, id)) };
-    let verdict = action.judge(&seen.status, has_wanted_nodes(&seen, bay));
+    let settled = is_settled(scene, &seen) || is_overdue(scene).await?;
+    let verdict = action.judge(&seen.status, settled);
     let removal = scene.progress.removal.as_ref();
     // The machines that are left are given work again, and nothing is kept of those that are gone, before anybody hears
     // that the update is over.
@@ -234,7 +235,27 @@ fn gone(bay: &Bay, action: Action, id: &str) -> Change {
     Change::failed(reason).save(bay).reply(answer).event(Outcome::Failure)
 }
 
-pub(super) fn has_wanted_nodes(stack: &Stack, bay: &Bay) -> bool {
+/// Whether the stack shows that it has heard what it was asked for.
+pub(super) fn is_settled(scene: &Scene<'_>, seen: &Stack) -> bool {
+    has_wanted_nodes(seen, scene.subject)
+        && scene.progress.repair.as_ref().is_none_or(|repair| repair.updated != updated(seen))
+}
+
+/// Heat's times are whole seconds: an update that began in the second of the one before does not show, and by this time
+/// it has begun.
+async fn is_overdue(scene: &Scene<'_>) -> Result<bool, StepError> {
+    let (Some(_), Some(deadline)) = (&scene.progress.repair, scene.operation.deadline_ms) else {
+        return Ok(false);
+    };
+    Ok(scene.store.now_ms().await? >= deadline)
+}
+
+/// When the stack was updated last, as text that changes with each update.
+pub(super) fn updated(seen: &Stack) -> Option<String> {
+    Some(seen.updated_time.clone().unwrap_or_default())
+}
+
+fn has_wanted_nodes(stack: &Stack, bay: &Bay) -> bool {
     node_count(stack).is_none_or(|count| Some(count) == bay.node_count)
 }
 

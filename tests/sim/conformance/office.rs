@@ -12,7 +12,8 @@ use mesos_conductor::framework::manifest_url::{self, Fetcher, Networks};
 use mesos_conductor::framework::{self, Agents, Framework, Frameworks};
 use mesos_conductor::notify::Notifier;
 use mesos_conductor::openstack::{
-    Cloud, Credentials, NewStack, Outputs, Result, Session, Stack, StackPatch, StackSummary, Trustee,
+    Cloud, Credentials, NewStack, Outputs, Result, Session, Stack, StackPatch, StackResource, StackSummary,
+    Trustee,
 };
 use mesos_conductor::operation::progress::OnDeadline;
 use mesos_conductor::operation::record::{Lease, Operation};
@@ -166,6 +167,15 @@ impl Cloud for Unasked {
     }
 
     async fn stack_list(&self, _: &Credentials, _: &[String], _: Duration) -> Result<Vec<StackSummary>> {
+        unreachable!("{NOBODY}")
+    }
+
+    async fn stack_broken_servers(
+        &self,
+        _: &Credentials,
+        _: &str,
+        _: Duration,
+    ) -> Result<Vec<StackResource>> {
         unreachable!("{NOBODY}")
     }
 
