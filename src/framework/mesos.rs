@@ -90,7 +90,11 @@ impl Agents for Mesos {
 
     async fn close(&self, census: &Census, agents: &[Agent], within: Duration) -> Result<()> {
         let deadline = Deadline::within(within);
-        let open: Vec<&Agent> = agents.iter().filter(|agent| agent.closed == Closed::No).collect();
+        // One that was deactivated by hand gets no new work, but keeps what it has.
+        let keeps =
+            |agent: &Agent| census.means == Means::Drain && agent.closed == Closed::Yes && agent.tasks > 0;
+        let open: Vec<&Agent> =
+            agents.iter().filter(|agent| agent.closed == Closed::No || keeps(agent)).collect();
         match census.means {
             Means::None => Ok(()),
             _ if open.is_empty() => Ok(()),
