@@ -53,7 +53,7 @@ struct Options {
     /// Leaves out each guard in turn, and fails unless the absence of each is noticed (a test build only)
     #[arg(long, conflicts_with = "guard_off")]
     prove_guards: bool,
-    /// How many bays are built at the same time [default: 8, and 32 in the long form]
+    /// How many bays are built at the same time [default: 8, and 16 in the long form]
     #[arg(long)]
     bays: Option<usize>,
     /// How many operations have to end in each row, which lasts up to four times as long for it [default: 1000 in the
@@ -113,6 +113,9 @@ const ROWS: &[Row] = &[
 
 /// From how many seconds on it is the long form.
 const LONG: f64 = 3_600.0;
+
+/// How long nothing breaks after each strike in the long form: what strikes as fast as it can leaves no time for work.
+const CALM: Duration = Duration::from_secs(3);
 
 /// How many broken promises of a row are told in words.
 const TOLD: usize = 10;
@@ -204,8 +207,9 @@ async fn start(options: &Options, directory: &Path) -> anyhow::Result<Servers> {
         guard_off: options.guard_off.clone(),
         directory: directory.to_owned(),
         scripts: options.scripts.clone(),
-        bays: options.bays.unwrap_or(if long { 32 } else { 8 }),
+        bays: options.bays.unwrap_or(if long { 16 } else { 8 }),
         operations: options.operations.unwrap_or(if long { 1_000 } else { 0 }),
+        calm: if long { CALM } else { Duration::ZERO },
     })
 }
 

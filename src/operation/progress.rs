@@ -68,6 +68,9 @@ pub struct Repair {
     /// When the stack was updated last before, once that is known.
     #[serde(default)]
     pub updated: Option<String>,
+    /// When the update has begun in any case, in milliseconds of the database's clock.
+    #[serde(default)]
+    pub begun_ms: i64,
 }
 
 /// An agent that goes.
@@ -89,6 +92,11 @@ impl Removal {
     pub fn ours(&self) -> impl Iterator<Item = (&Leaver, &AgentId)> {
         let ours = self.leaving.iter().filter(|leaver| !leaver.closed_before && !self.opened);
         ours.filter_map(|leaver| Some((leaver, leaver.agent.as_ref()?)))
+    }
+
+    /// Whether anything was kept from work that has to be given work again.
+    pub fn is_to_open(&self) -> bool {
+        self.ours().next().is_some()
     }
 
     pub fn addresses(&self) -> Vec<&str> {

@@ -33,6 +33,9 @@ pub(crate) async fn survives(kind: Kind, point: &str) {
     if undoing {
         refuse_stacks(&world.sandbox);
     }
+    if unsettled(point) {
+        lose_then_refuse_updates(&world.sandbox);
+    }
     let model = match &bay {
         Some((_, model)) => model.clone(),
         None => {
@@ -45,7 +48,10 @@ pub(crate) async fn survives(kind: Kind, point: &str) {
     let caller = Caller::new(&world).await;
     let (method, args) = command(kind, &model, bay.as_ref().map(|(uuid, _)| uuid.as_str()));
     let (answer, worker) = call_the_doomed(&caller, point, method, args).await;
-    check_end(&caller, kind, undoing, answer, bay.map(|(uuid, _)| uuid)).await;
+    match &bay {
+        Some((bay, _)) if unsettled(point) => check_unchanged(&caller, bay, answer).await,
+        _ => check_end(&caller, kind, undoing, answer, bay.map(|(uuid, _)| uuid)).await,
+    }
     assert_one_reply(&caller);
     worker.stop().await;
 }
@@ -73,6 +79,33 @@ fn refuse_stacks(sandbox: &Sandbox) {
         "type": "StackValidationFailed", "message": "Property error: 100% wrong", "traceback": null } });
     let action = Action::Status { code: 400, body: body.to_string(), headers: [].into() };
     sandbox.faults().add(Rule::new(Service::Heat, "POST", "/stacks$", action));
+}
+
+/// Whether an update has to come to where it is not known if the stack was changed.
+fn unsettled(point: &str) -> bool {
+    point.contains("/settle/")
+}
+
+/// The first update does not reach Heat, which nobody can know; the next one is refused.
+fn lose_then_refuse_updates(sandbox: &Sandbox) {
+    let body = json!({ "code": 400, "title": "Bad Request", "explanation": "refused", "error": {
+        "type": "StackValidationFailed", "message": "no quota, 100%", "traceback": null } });
+    let refuse = Action::Status { code: 400, body: body.to_string(), headers: [].into() };
+    sandbox.faults().add(Rule::new(Service::Heat, "PATCH", "/stacks/*/", Action::ResetBefore).times(1));
+    sandbox.faults().add(Rule::new(Service::Heat, "PATCH", "/stacks/*/", refuse));
+}
+
+/// The update is refused, and everything is as it was.
+async fn check_unchanged(caller: &Caller<'_>, bay: &str, answer: Result<Value, CallError>) {
+    let error = answer.expect_err("the update is refused");
+    assert_eq!(failure_class(&error), "InvalidParameterValue", "{error}");
+    let shown = caller.wait_for_status(bay, "CREATE_COMPLETE").await;
+    assert_eq!(data(&shown)["node_count"], 2);
+    let sandbox = &caller.world.sandbox;
+    assert_eq!(sandbox.stacks()[0].slaves.len(), 2);
+    let marathon = sandbox.marathons().into_iter().next().expect("the bay has a Marathon");
+    assert!(marathon.closed().is_empty(), "every agent has work again");
+    assert_remaining(sandbox, 1);
 }
 
 fn command<'a>(kind: Kind, model: &str, bay: Option<&str>) -> (&'a str, Value) {

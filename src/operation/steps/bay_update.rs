@@ -8,6 +8,7 @@ use crate::error::Fault;
 use crate::notify::Outcome;
 use crate::openstack::{Error, Outputs, StackPatch};
 use crate::operation::progress::{Progress, Removal};
+use crate::operation::record::Operation;
 use crate::operation::step::{Answer, Change, Plan, Scene, Step, StepError, with_status};
 use crate::operation::steps::drain::{self, CHOOSE, ChooseAgents, DRAIN, DrainAgents, OPEN, OpenAgents};
 use crate::operation::steps::stack::{self, Action, AwaitStack};
@@ -15,9 +16,10 @@ use crate::operation::steps::stack::{self, Action, AwaitStack};
 pub struct BayUpdate;
 
 static STEPS: &[&dyn Step] =
-    &[&ChooseAgents, &DrainAgents, &UpdateStack, &AwaitStack(Action::Update), &OpenAgents];
+    &[&ChooseAgents, &DrainAgents, &UpdateStack, &AwaitStack(Action::Update), &Settle, &OpenAgents];
 
 pub(super) const STACK: &str = "stack";
+const SETTLE: &str = "settle";
 
 impl Plan for BayUpdate {
     fn steps(&self) -> &'static [&'static dyn Step] {
@@ -25,20 +27,17 @@ impl Plan for BayUpdate {
     }
 
     fn failed(&self, scene: &Scene<'_>, fault: Fault) -> Change {
-        let kept = scene.progress.removal.as_ref().is_some_and(|removal| removal.ours().next().is_some());
-        match scene.operation.step.as_str() {
-            // What was kept from work for this update gets work again.
-            DRAIN | STACK if kept => {
+        let Operation { step, attempts, .. } = scene.operation;
+        match step.as_str() {
+            CHOOSE | DRAIN => give_up(scene, fault),
+            STACK if *attempts == 1 => give_up(scene, fault),
+            STACK => {
+                // An answer was lost before: only the stack knows whether it was changed.
                 let progress = Progress { failure: Some(fault), ..scene.progress.clone() };
-                Change::step(OPEN).progress(progress)
+                Change::step(SETTLE).progress(progress)
             }
-            CHOOSE | DRAIN | STACK => as_before(scene, fault),
             OPEN => drain::kept_closed(scene, &fault),
-            _ => {
-                let reason = fault.to_string();
-                let bay = with_status(scene.subject, Status::UpdateFailed, Some(reason.clone()));
-                Change::failed(reason).save(bay).reply(Answer::Fault(fault)).event(Outcome::Failure)
-            }
+            _ => unsettled(scene, fault),
         }
     }
 
@@ -49,7 +48,28 @@ impl Plan for BayUpdate {
     }
 }
 
-/// The stack was not changed, so the bay is what it was.
+/// How the stack stands is not known, and nobody is left to ask.
+fn unsettled(scene: &Scene<'_>, fault: Fault) -> Change {
+    let reason = match &scene.progress.failure {
+        Some(first) => format!("{first} Whether the stack was changed cannot be seen: {fault}"),
+        None => fault.to_string(),
+    };
+    let removal = scene.progress.removal.as_ref();
+    let reason = removal.and_then(|removal| removal.told(Some(reason.clone()))).unwrap_or(reason);
+    let bay = with_status(scene.subject, Status::UpdateFailed, Some(reason.clone()));
+    let answer = Answer::Fault(scene.progress.failure.clone().unwrap_or(fault));
+    Change::failed(reason).save(bay).reply(answer).event(Outcome::Failure)
+}
+
+/// The stack was not changed: what was kept from work for this update gets work again, and the bay is what it was.
+fn give_up(scene: &Scene<'_>, fault: Fault) -> Change {
+    if scene.progress.removal.as_ref().is_some_and(Removal::is_to_open) {
+        let progress = Progress { failure: Some(fault), ..scene.progress.clone() };
+        return Change::step(OPEN).progress(progress);
+    }
+    as_before(scene, fault)
+}
+
 pub(super) fn as_before(scene: &Scene<'_>, fault: Fault) -> Change {
     let before = scene.progress.before.clone().unwrap_or_default();
     let bay = Bay {
@@ -79,7 +99,7 @@ impl Step for UpdateStack {
                 .stack_show(&credentials, id, Outputs::Skip, scene.budget())
                 .await
                 .map_err(|error| refused(&error, id))?;
-            // An update whose answer was lost shows in the stack's parameters.
+            // An update whose answer was lost shows in the stack.
             if seen.is_some_and(|seen| stack::is_settled(scene, &seen) && seen.status.starts_with("UPDATE_"))
             {
                 return Ok(Change::proceed().reply(Answer::Object));
@@ -95,6 +115,37 @@ impl Step for UpdateStack {
             .await
             .map_err(|error| refused(&error, id))?;
         Ok(Change::proceed().reply(Answer::Object))
+    }
+}
+
+/// Heat was asked, perhaps in vain: the stack shows what became of it.
+struct Settle;
+
+#[async_trait]
+impl Step for Settle {
+    fn name(&self) -> &'static str {
+        SETTLE
+    }
+
+    fn bounded(&self) -> bool {
+        false
+    }
+
+    async fn run(&self, scene: &Scene<'_>) -> Result<Change, StepError> {
+        let fault = scene.progress.failure.clone();
+        let fault = fault.unwrap_or_else(|| Fault::Internal("The update was given up.".to_owned()));
+        let id = stack_id(scene.subject)?;
+        let Some(seen) = stack::look(scene, id, Outputs::Skip).await? else {
+            return Err(StepError::Fatal(Fault::Internal(stack::missing_stack(id))));
+        };
+        if stack::is_settled(scene, &seen) {
+            let progress = Progress { failure: None, ..scene.progress.clone() };
+            return Ok(Change::step(stack::AWAIT_STACK).progress(progress).reply(Answer::Object));
+        }
+        if seen.status.ends_with("_IN_PROGRESS") {
+            return Ok(Change::again(scene.settings.poll_interval));
+        }
+        Ok(give_up(scene, fault))
     }
 }
 

@@ -19,6 +19,9 @@ pub(super) const OPEN: &str = "open";
 /// How often the masters are asked before it is said that they cannot be: the caller waits for an answer meanwhile.
 const ASKS: u32 = 3;
 
+/// After how many milliseconds an update has begun that Heat has taken.
+const BEGUN_MS: i64 = 60_000;
+
 /// Decides which agents go, and nothing else: what is done to them begins when the choice is committed.
 pub(super) struct ChooseAgents;
 
@@ -70,7 +73,8 @@ async fn mark(scene: &Scene<'_>) -> Result<Change, StepError> {
     let shown = scene.cloud.stack_show(&credentials, id, Outputs::Skip, scene.budget()).await;
     let shown = shown.map_err(|error| refused(&error, id))?;
     let shown = shown.ok_or_else(|| StepError::Fatal(Fault::Internal(stack::missing_stack(id))))?;
-    let repair = Some(Repair { updated: stack::updated(&shown) });
+    let begun_ms = scene.store.now_ms().await?.saturating_add(BEGUN_MS);
+    let repair = Some(Repair { updated: stack::updated(&shown), begun_ms });
     Ok(Change::step(STACK).progress(Progress { repair, ..scene.progress.clone() }))
 }
 

@@ -6,6 +6,7 @@ use crate::bay::{Bay, Status, parameters};
 use crate::error::Fault;
 use crate::notify::Outcome;
 use crate::openstack::{Credentials, Error, Kind, Outputs, Stack};
+use crate::operation::progress::Removal;
 use crate::operation::step::{Answer, Change, Scene, Step, StepError, with_status};
 use crate::operation::steps::drain::OPEN;
 use crate::telemetry::metrics;
@@ -116,7 +117,7 @@ async fn follow(scene: &Scene<'_>, action: Action) -> Result<Change, StepError> 
     // The machines that are left are given work again, and nothing is kept of those that are gone, before anybody hears
     // that the update is over.
     if matches!(verdict, Verdict::Complete(_) | Verdict::Failed(_))
-        && removal.is_some_and(|removal| removal.ours().next().is_some())
+        && removal.is_some_and(Removal::is_to_open)
     {
         return Ok(Change::step(OPEN));
     }
@@ -244,10 +245,8 @@ pub(super) fn is_settled(scene: &Scene<'_>, seen: &Stack) -> bool {
 /// Heat's times are whole seconds: an update that began in the second of the one before does not show, and by this time
 /// it has begun.
 async fn is_overdue(scene: &Scene<'_>) -> Result<bool, StepError> {
-    let (Some(_), Some(deadline)) = (&scene.progress.repair, scene.operation.deadline_ms) else {
-        return Ok(false);
-    };
-    Ok(scene.store.now_ms().await? >= deadline)
+    let Some(repair) = &scene.progress.repair else { return Ok(false) };
+    Ok(scene.store.now_ms().await? >= repair.begun_ms)
 }
 
 /// When the stack was updated last, as text that changes with each update.
