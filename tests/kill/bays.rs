@@ -16,7 +16,11 @@ pub(crate) async fn survives(kind: Kind, point: &str) {
     let undoing = point.contains("/undo_");
     let bay = match kind {
         Kind::BayCreate => None,
-        Kind::BayUpdate | Kind::BayDelete => Some(existing_bay(&world).await),
+        Kind::BayUpdate | Kind::BayDelete => {
+            let bay = existing_bay(&world).await;
+            occupy(&world.sandbox);
+            Some(bay)
+        }
         Kind::AppCreate
         | Kind::AppUpdate
         | Kind::AppDelete
@@ -29,8 +33,8 @@ pub(crate) async fn survives(kind: Kind, point: &str) {
     if undoing {
         refuse_stacks(&world.sandbox);
     }
-    if point.contains("/settle/") {
-        leave_in_doubt(&world.sandbox);
+    if unsettled(point) {
+        lose_then_refuse_updates(&world.sandbox);
     }
     let model = match &bay {
         Some((_, model)) => model.clone(),
@@ -44,7 +48,10 @@ pub(crate) async fn survives(kind: Kind, point: &str) {
     let caller = Caller::new(&world).await;
     let (method, args) = command(kind, &model, bay.as_ref().map(|(uuid, _)| uuid.as_str()));
     let (answer, worker) = call_the_doomed(&caller, point, method, args).await;
-    check_end(&caller, kind, undoing, answer, bay.map(|(uuid, _)| uuid)).await;
+    match &bay {
+        Some((bay, _)) if unsettled(point) => check_unchanged(&caller, bay, answer).await,
+        _ => check_end(&caller, kind, undoing, answer, bay.map(|(uuid, _)| uuid)).await,
+    }
     assert_one_reply(&caller);
     worker.stop().await;
 }
@@ -58,6 +65,14 @@ async fn existing_bay(world: &World) -> (String, String) {
     (uuid, model)
 }
 
+/// Both agents have work, and the second one has less: it is the one that is emptied and goes.
+fn occupy(sandbox: &Sandbox) {
+    let marathon = sandbox.marathons().into_iter().next().expect("the bay has a Marathon");
+    for (host, tasks) in marathon.agents().iter().zip([2, 1]) {
+        assert!(marathon.occupy(host, tasks));
+    }
+}
+
 /// Heat understands and refuses: what was made before is undone.
 fn refuse_stacks(sandbox: &Sandbox) {
     let body = json!({ "code": 400, "title": "Bad Request", "explanation": "refused", "error": {
@@ -66,10 +81,31 @@ fn refuse_stacks(sandbox: &Sandbox) {
     sandbox.faults().add(Rule::new(Service::Heat, "POST", "/stacks$", action));
 }
 
-/// Heat does as it is asked, its answer is lost, and it does not say so when it is asked again.
-fn leave_in_doubt(sandbox: &Sandbox) {
-    sandbox.faults().add(Rule::new(Service::Heat, "PATCH", "/stacks/*/", Action::ResetAfter).once());
-    sandbox.faults().add(Rule::new(Service::Heat, "GET", "/stacks/", Action::status(400)).once());
+/// Whether an update has to come to where it is not known if the stack was changed.
+fn unsettled(point: &str) -> bool {
+    point.contains("/settle/")
+}
+
+/// The first update does not reach Heat, which nobody can know; the next one is refused.
+fn lose_then_refuse_updates(sandbox: &Sandbox) {
+    let body = json!({ "code": 400, "title": "Bad Request", "explanation": "refused", "error": {
+        "type": "StackValidationFailed", "message": "no quota, 100%", "traceback": null } });
+    let refuse = Action::Status { code: 400, body: body.to_string(), headers: [].into() };
+    sandbox.faults().add(Rule::new(Service::Heat, "PATCH", "/stacks/*/", Action::ResetBefore).times(1));
+    sandbox.faults().add(Rule::new(Service::Heat, "PATCH", "/stacks/*/", refuse));
+}
+
+/// The update is refused, and everything is as it was.
+async fn check_unchanged(caller: &Caller<'_>, bay: &str, answer: Result<Value, CallError>) {
+    let error = answer.expect_err("the update is refused");
+    assert_eq!(failure_class(&error), "InvalidParameterValue", "{error}");
+    let shown = caller.wait_for_status(bay, "CREATE_COMPLETE").await;
+    assert_eq!(data(&shown)["node_count"], 2);
+    let sandbox = &caller.world.sandbox;
+    assert_eq!(sandbox.stacks()[0].slaves.len(), 2);
+    let marathon = sandbox.marathons().into_iter().next().expect("the bay has a Marathon");
+    assert!(marathon.closed().is_empty(), "every agent has work again");
+    assert_remaining(sandbox, 1);
 }
 
 fn command<'a>(kind: Kind, model: &str, bay: Option<&str>) -> (&'a str, Value) {
@@ -77,7 +113,7 @@ fn command<'a>(kind: Kind, model: &str, bay: Option<&str>) -> (&'a str, Value) {
     match kind {
         Kind::BayCreate => ("bay_create", Caller::bay_args(model, 2)),
         Kind::BayUpdate => {
-            ("bay_update", json!({ "bay": object("Bay", "1.5", json!({ "uuid": bay, "node_count": 4 })) }))
+            ("bay_update", json!({ "bay": object("Bay", "1.5", json!({ "uuid": bay, "node_count": 1 })) }))
         }
         Kind::BayDelete => ("bay_delete", json!({ "uuid": bay })),
         Kind::AppCreate
@@ -117,8 +153,13 @@ async fn check_end(
         }
         Kind::BayUpdate => {
             let bay = caller.wait_for_status(&bay.expect("a bay"), "UPDATE_COMPLETE").await;
-            assert_eq!(data(&bay)["node_count"], 4);
-            assert_eq!(data(&bay)["node_addresses"].as_array().map(Vec::len), Some(4));
+            assert_eq!(data(&bay)["node_count"], 1);
+            assert_eq!(data(&bay)["node_addresses"].as_array().map(Vec::len), Some(1));
+            let members: Vec<u32> = sandbox.stacks()[0].slaves.iter().map(|slave| slave.index).collect();
+            assert_eq!(members, [0], "the one that was chosen first is the one that goes");
+            let marathon = sandbox.marathons().into_iter().next().expect("the bay has a Marathon");
+            assert!(marathon.closed().is_empty(), "no agent is kept from work");
+            assert_eq!(sandbox.count(Service::Mesos, "POST", "/api/v1"), 1, "one agent is drained, once");
             assert_remaining(sandbox, 1);
         }
         Kind::AppCreate

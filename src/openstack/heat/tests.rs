@@ -202,3 +202,29 @@ fn parameters_are_absent_from_debug_output() {
     let shown = format!("{stack:?} {patch:?}");
     assert!(shown.contains("trustee_password") && !shown.contains("hunter2"), "{shown}");
 }
+
+#[tokio::test]
+async fn broken_servers_are_found_whatever_filters_a_release_knows() {
+    let resource = |name: &str, kind: &str, status: &str| {
+        json!({"resource_name": name, "resource_type": kind, "resource_status": status,
+            "physical_resource_id": "", "stack_name": "bay-masters-1"})
+    };
+    let all = [
+        resource("server", "OS::Nova::Server", "CHECK_FAILED"),
+        resource("server", "OS::Nova::Server", "CREATE_COMPLETE"),
+        resource("port", "OS::Neutron::Port", "CHECK_FAILED"),
+    ];
+    let fake = Fake::start(move |seen| match seen.line().as_str() {
+        "GET /heat/v1/p1/stacks/s1/resources" => {
+            Some(Reply::redirect(format!("{STACKS}/bay/s1/resources?{}", seen.query)))
+        }
+        "GET /heat/v1/p1/stacks/bay/s1/resources" => Some(Reply::Json(200, json!({"resources": all}))),
+        _ => None,
+    })
+    .await;
+    let found = fake.cloud().heat.broken_servers(&trust("t1"), "s1", LONG).await.unwrap();
+    let asked = fake.seen().pop().unwrap().query;
+    assert_eq!(asked, "nested_depth=3&type=OS%3A%3ANova%3A%3AServer&status=FAILED");
+    assert_eq!(found.len(), 1);
+    assert_eq!((found[0].name.as_str(), found[0].status.as_str()), ("server", "CHECK_FAILED"));
+}

@@ -1,4 +1,5 @@
-//! Scaling a bay: the stack is told its new number of agents, then waited for.
+//! Scaling a bay: the stack is told its new number of agents, then waited for. Agents that go are chosen and emptied
+//! first.
 
 use async_trait::async_trait;
 
@@ -6,16 +7,18 @@ use crate::bay::{Bay, Status, parameters};
 use crate::error::Fault;
 use crate::notify::Outcome;
 use crate::openstack::{Error, Outputs, StackPatch};
-use crate::operation::progress::Progress;
+use crate::operation::progress::{Progress, Removal};
 use crate::operation::record::Operation;
 use crate::operation::step::{Answer, Change, Plan, Scene, Step, StepError, with_status};
+use crate::operation::steps::drain::{self, CHOOSE, ChooseAgents, DRAIN, DrainAgents, OPEN, OpenAgents};
 use crate::operation::steps::stack::{self, Action, AwaitStack};
 
 pub struct BayUpdate;
 
-static STEPS: &[&dyn Step] = &[&UpdateStack, &AwaitStack(Action::Update), &Settle];
+static STEPS: &[&dyn Step] =
+    &[&ChooseAgents, &DrainAgents, &UpdateStack, &AwaitStack(Action::Update), &Settle, &OpenAgents];
 
-const STACK: &str = "stack";
+pub(super) const STACK: &str = "stack";
 const SETTLE: &str = "settle";
 
 impl Plan for BayUpdate {
@@ -25,21 +28,17 @@ impl Plan for BayUpdate {
 
     fn failed(&self, scene: &Scene<'_>, fault: Fault) -> Change {
         let Operation { step, attempts, .. } = scene.operation;
-        if step == STACK && *attempts == 1 {
-            return refuse(scene, fault);
+        match step.as_str() {
+            CHOOSE | DRAIN => give_up(scene, fault),
+            STACK if *attempts == 1 => give_up(scene, fault),
+            STACK => {
+                // An answer was lost before: only the stack knows whether it was changed.
+                let progress = Progress { failure: Some(fault), ..scene.progress.clone() };
+                Change::step(SETTLE).progress(progress)
+            }
+            OPEN => drain::kept_closed(scene, &fault),
+            _ => unsettled(scene, fault),
         }
-        if step == STACK {
-            // An answer was lost before: only the stack knows whether it was changed.
-            let progress = Progress { failure: Some(fault), ..scene.progress.clone() };
-            return Change::step(SETTLE).progress(progress);
-        }
-        let reason = match &scene.progress.failure {
-            Some(first) => format!("{first} Whether the stack was changed cannot be seen: {fault}"),
-            None => fault.to_string(),
-        };
-        let bay = with_status(scene.subject, Status::UpdateFailed, Some(reason.clone()));
-        let answer = Answer::Fault(scene.progress.failure.clone().unwrap_or(fault));
-        Change::failed(reason).save(bay).reply(answer).event(Outcome::Failure)
     }
 
     fn superseded(&self, scene: &Scene<'_>) -> Option<Change> {
@@ -49,20 +48,37 @@ impl Plan for BayUpdate {
     }
 }
 
-/// The stack was not changed, so the bay is what it was.
-fn refuse(scene: &Scene<'_>, fault: Fault) -> Change {
-    let reason = fault.to_string();
-    Change::failed(reason).save(as_before(scene)).reply(Answer::Fault(fault)).event(Outcome::Failure)
+/// How the stack stands is not known, and nobody is left to ask.
+fn unsettled(scene: &Scene<'_>, fault: Fault) -> Change {
+    let reason = match &scene.progress.failure {
+        Some(first) => format!("{first} Whether the stack was changed cannot be seen: {fault}"),
+        None => fault.to_string(),
+    };
+    let removal = scene.progress.removal.as_ref();
+    let reason = removal.and_then(|removal| removal.told(Some(reason.clone()))).unwrap_or(reason);
+    let bay = with_status(scene.subject, Status::UpdateFailed, Some(reason.clone()));
+    let answer = Answer::Fault(scene.progress.failure.clone().unwrap_or(fault));
+    Change::failed(reason).save(bay).reply(answer).event(Outcome::Failure)
 }
 
-fn as_before(scene: &Scene<'_>) -> Bay {
+/// The stack was not changed: what was kept from work for this update gets work again, and the bay is what it was.
+fn give_up(scene: &Scene<'_>, fault: Fault) -> Change {
+    if scene.progress.removal.as_ref().is_some_and(Removal::is_to_open) {
+        let progress = Progress { failure: Some(fault), ..scene.progress.clone() };
+        return Change::step(OPEN).progress(progress);
+    }
+    as_before(scene, fault)
+}
+
+pub(super) fn as_before(scene: &Scene<'_>, fault: Fault) -> Change {
     let before = scene.progress.before.clone().unwrap_or_default();
-    Bay {
+    let bay = Bay {
         node_count: before.node_count.or(scene.subject.node_count),
         status: before.status().or(scene.subject.status),
         status_reason: before.status_reason,
         ..scene.subject.clone()
-    }
+    };
+    Change::failed(fault.to_string()).save(bay).reply(Answer::Fault(fault)).event(Outcome::Failure)
 }
 
 struct UpdateStack;
@@ -75,11 +91,7 @@ impl Step for UpdateStack {
 
     async fn run(&self, scene: &Scene<'_>) -> Result<Change, StepError> {
         let bay = scene.subject;
-        let Some(id) = bay.stack_id.as_deref() else {
-            return Err(StepError::Fatal(Fault::NotSupported {
-                operation: "Updating a bay that has no stack".to_owned(),
-            }));
-        };
+        let id = stack_id(bay)?;
         let credentials = stack::standing(scene)?;
         if scene.operation.attempts > 1 {
             let seen = scene
@@ -87,14 +99,15 @@ impl Step for UpdateStack {
                 .stack_show(&credentials, id, Outputs::Skip, scene.budget())
                 .await
                 .map_err(|error| refused(&error, id))?;
-            // An update whose answer was lost shows in the stack's parameters.
-            if seen
-                .is_some_and(|seen| stack::has_wanted_nodes(&seen, bay) && seen.status.starts_with("UPDATE_"))
+            // An update whose answer was lost shows in the stack.
+            if seen.is_some_and(|seen| stack::is_settled(scene, &seen) && seen.status.starts_with("UPDATE_"))
             {
                 return Ok(Change::proceed().reply(Answer::Object));
             }
         }
-        let parameters = parameters::scale_parameters(bay).map_err(|error| StepError::Fatal(error.into()))?;
+        let leaving = scene.progress.removal.as_ref().map(Removal::addresses).unwrap_or_default();
+        let parameters =
+            parameters::scale_parameters(bay, &leaving).map_err(|error| StepError::Fatal(error.into()))?;
         let patch = StackPatch { parameters, disable_rollback: true };
         scene
             .cloud
@@ -119,25 +132,30 @@ impl Step for Settle {
     }
 
     async fn run(&self, scene: &Scene<'_>) -> Result<Change, StepError> {
-        let bay = scene.subject;
         let fault = scene.progress.failure.clone();
         let fault = fault.unwrap_or_else(|| Fault::Internal("The update was given up.".to_owned()));
-        let id = bay.stack_id.as_deref().unwrap_or_default();
+        let id = stack_id(scene.subject)?;
         let Some(seen) = stack::look(scene, id, Outputs::Skip).await? else {
             return Err(StepError::Fatal(Fault::Internal(stack::missing_stack(id))));
         };
-        if stack::has_wanted_nodes(&seen, bay) {
+        if stack::is_settled(scene, &seen) {
             let progress = Progress { failure: None, ..scene.progress.clone() };
             return Ok(Change::step(stack::AWAIT_STACK).progress(progress).reply(Answer::Object));
         }
         if seen.status.ends_with("_IN_PROGRESS") {
             return Ok(Change::again(scene.settings.poll_interval));
         }
-        Ok(refuse(scene, fault))
+        Ok(give_up(scene, fault))
     }
 }
 
-fn refused(error: &Error, id: &str) -> StepError {
+pub(super) fn stack_id(bay: &Bay) -> Result<&str, StepError> {
+    bay.stack_id.as_deref().ok_or_else(|| {
+        StepError::Fatal(Fault::NotSupported { operation: "Updating a bay that has no stack".to_owned() })
+    })
+}
+
+pub(super) fn refused(error: &Error, id: &str) -> StepError {
     if error.is_not_found() {
         return StepError::Fatal(Fault::Internal(stack::missing_stack(id)));
     }
