@@ -33,7 +33,7 @@ usage: scripts/openstack.sh COMMAND
   clean   down, and remove the data
   status  say what is up; fails unless all is
   env     print how to use it as shell exports: eval "$(scripts/openstack.sh env)"
-  log     print where the logs are
+  database NAME   make an empty database for the conductor and print its URL
 
 Ports: from CONDUCTOR_E2E_PORT (29200) on; one that is taken is passed over.
 END
@@ -82,14 +82,20 @@ once() {
     say "  $(basename "$done_file" .done) ($(since "$start"))"
 }
 
-make_databases() {
-    "$venv_dir/bin/python" - "$(cat "$mariadb_dir/port")" <<'PYTHON'
+# `sql STATEMENT...`
+sql() {
+    "$venv_dir/bin/python" - "$(cat "$mariadb_dir/port")" "$@" <<'PYTHON'
 import sys
 import pymysql
 server = pymysql.connect(host="127.0.0.1", port=int(sys.argv[1]), user="conductor", password="conductor")
-for name in ("keystone", "heat"):
-    server.cursor().execute(f"CREATE DATABASE IF NOT EXISTS {name} CHARACTER SET utf8mb4")
+for statement in sys.argv[2:]:
+    server.cursor().execute(statement)
 PYTHON
+}
+
+make_database() {
+    sql "DROP DATABASE IF EXISTS \`$1\`" "CREATE DATABASE \`$1\` CHARACTER SET utf8mb4"
+    echo "mysql://conductor:conductor@127.0.0.1:$(cat "$mariadb_dir/port")/$1"
 }
 
 # `serve NAME COMMAND...`: a server of ours that is not up yet, until it listens or has died.
@@ -153,7 +159,7 @@ up() {
     install
     rabbitmq_up
     mariadb_up
-    make_databases
+    sql "CREATE DATABASE IF NOT EXISTS keystone" "CREATE DATABASE IF NOT EXISTS heat"
     choose_port keystone $((first_port + 40))
     choose_port heat-api $((first_port + 50))
     up_keystone
@@ -171,8 +177,7 @@ print_env() {
         AMQP_URL "$(cat "$rabbitmq_dir/url")" \
         REGION "$region" \
         PASSWORD "$password" \
-        RELEASES "Keystone $(version_of keystone), Heat $(version_of openstack-heat)" \
-        HEAT_PID_FILE "$services_dir/heat-engine.pid"
+        RELEASES "Keystone $(version_of keystone) and Heat $(version_of openstack-heat)"
 }
 
 # Heat's engine first: it tells the others of what it leaves.
@@ -207,7 +212,7 @@ status() {
 case ${1:-help} in
     up | down | clean | status) "$1" ;;
     env) cat "$services_dir/env" 2>/dev/null || die "it is not up" "scripts/openstack.sh up starts it" ;;
-    log) echo "$services_dir/log" ;;
+    database) make_database "${2:?the name of the database}" ;;
     help | -h | --help) usage ;;
     *)
         usage >&2

@@ -16,7 +16,6 @@ import base64
 import json
 import re
 import time
-import urllib.parse
 import urllib.request
 import uuid
 
@@ -42,6 +41,13 @@ class Text:
 
     def validate(self, value, context):
         return bool(value)
+
+
+class Optional(Text):
+    """Of a key pair Heat takes an empty name for none."""
+
+    def validate(self, value, context):
+        return True
 
 
 def address(prefix, number):
@@ -142,8 +148,8 @@ class Server(StandIn, server.Server):
 
     def _setting(self, user_data, name):
         """A value of the JSON that a node is given, however it is packed into its user data."""
-        packed = re.findall(r"data:[^,\s\"]*,([^\"\s]+)", user_data)
-        unpacked = [urllib.parse.unquote(text) for text in packed]
+        packed = re.findall(r"data:[^,\s\"]*(?:;base64)?,[^\"\s]+", user_data)
+        unpacked = [urllib.request.urlopen(url).read().decode(errors="replace") for url in packed]
         for text in [user_data, user_data.replace('\\"', '"'), *unpacked]:
             found = re.search(r'"%s":\s*("(?:[^"\\]|\\.)*")' % name, text)
             if found:
@@ -174,7 +180,7 @@ TYPES = {
 ASK_A_SERVICE = (
     "cinder.snapshot", "cinder.volume", "cinder.vtype", "glance.image", "neutron.network", "neutron.port",
     "neutron.qos_policy", "neutron.router", "neutron.security_group", "neutron.segment", "neutron.subnet",
-    "neutron.subnetpool", "nova.flavor", "nova.keypair", "nova.server", "octavia.availabilityzone",
+    "neutron.subnetpool", "nova.flavor", "nova.server", "octavia.availabilityzone",
     "octavia.flavor", "octavia.listener", "octavia.loadbalancer", "octavia.pool",
 )
 
@@ -185,4 +191,4 @@ def resource_mapping():
 
 
 def constraint_mapping():
-    return {name: Text for name in ASK_A_SERVICE}
+    return {"nova.keypair": Optional, **{name: Text for name in ASK_A_SERVICE}}
