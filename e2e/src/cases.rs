@@ -6,9 +6,9 @@ use anyhow::{Context as _, ensure};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use crate::cloud::text;
+use crate::cloud::{Member, text};
 use crate::conductor::expected;
-use crate::life::Stage;
+use crate::life::{Stage, addresses};
 use crate::worker::Worker;
 
 /// How long a worker may hold an operation, and how long a paused one sleeps: past that.
@@ -23,6 +23,8 @@ pub(crate) enum Case {
     DeletedByColleague,
     TrustVanished,
     StackVanished,
+    RemovedByAddress,
+    LostMaster,
     PausedPastTheLease,
 }
 
@@ -34,6 +36,8 @@ impl Case {
         Self::DeletedByColleague,
         Self::TrustVanished,
         Self::StackVanished,
+        Self::RemovedByAddress,
+        Self::LostMaster,
         Self::PausedPastTheLease,
     ];
 
@@ -66,6 +70,8 @@ impl Case {
             Self::DeletedByColleague => deleted_by_colleague(stage).await,
             Self::TrustVanished => trust_vanished(stage).await,
             Self::StackVanished => stack_vanished(stage).await,
+            Self::RemovedByAddress => removed_by_address(stage).await,
+            Self::LostMaster => lost_master(stage).await,
             Self::PausedPastTheLease => anyhow::bail!("it needs workers of its own"),
         }
     }
@@ -73,10 +79,14 @@ impl Case {
 
 /// A bay on its way, of one master and one node with that flavor.
 async fn begun(stage: &Stage, flavor: &str) -> anyhow::Result<String> {
+    begun_with(stage, flavor, 1, 1).await
+}
+
+async fn begun_with(stage: &Stage, flavor: &str, masters: i64, nodes: i64) -> anyhow::Result<String> {
     let fields = Map::from_iter([("flavor_id".to_owned(), json!(flavor))]);
     let model = stage.conductor.create_model(&stage.owner, fields).await?;
     let name = format!("e2e-{}", Uuid::new_v4().simple());
-    stage.conductor.create(&stage.owner, &name, &model, 1, 1).await
+    stage.conductor.create(&stage.owner, &name, &model, masters, nodes).await
 }
 
 /// A bay that is complete.
@@ -157,6 +167,45 @@ async fn stack_vanished(stage: &Stage) -> anyhow::Result<()> {
     while stage.cloud.stack(&stage.owner, &stack).await?.is_some() {
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
+    deleted(stage, &uuid, &stack).await
+}
+
+/// G-17: not the one with the highest number, as when nobody is named.
+async fn removed_by_address(stage: &Stage) -> anyhow::Result<()> {
+    let uuid = begun_with(stage, "m1.small", 1, 3).await?;
+    let bay = stage.conductor.reaches(&stage.owner, &uuid, "CREATE_COMPLETE").await?;
+    let stack = text(&bay["stack_id"]);
+    let before = stage.cloud.members(&stage.owner, &stack).await?;
+    let agents = stage.cloud.output(&stage.owner, &stack, "mesos_slaves_private").await?;
+    let named = text(&agents[0]);
+    let parameters = json!({ "number_of_slaves": 2, "slaves_to_remove": [named] });
+    stage.cloud.patch_stack(&stage.owner, &stack, parameters).await?;
+    let after = stage.cloud.members(&stage.owner, &stack).await?;
+    let gone: Vec<&str> =
+        before.iter().filter(|was| !after.contains(was)).map(|was| was.index.as_str()).collect();
+    ensure!(gone == ["0"], "{named} was named, and the agents {gone:?} are gone");
+    let left = addresses(&stage.cloud.output(&stage.owner, &stack, "mesos_slaves_private").await?);
+    ensure!(left.len() == 2 && !left.contains(&named), "{named} was named, and {left:?} are left");
+    deleted(stage, &uuid, &stack).await
+}
+
+/// G-12: the ensemble is told by addresses, and those stay.
+async fn lost_master(stage: &Stage) -> anyhow::Result<()> {
+    let uuid = begun_with(stage, "m1.small", 3, 1).await?;
+    let bay = stage.conductor.reaches(&stage.owner, &uuid, "CREATE_COMPLETE").await?;
+    let stack = text(&bay["stack_id"]);
+    let ensemble = stage.cloud.output(&stage.owner, &stack, "mesos_master_private").await?;
+    let before = stage.cloud.members(&stage.owner, &stack).await?;
+    let lost = before.iter().find(|was| was.group == "masters" && was.index == "1").context("a master 1")?;
+    stage.cloud.mark_unhealthy(&stage.owner, lost).await?;
+    expected(stage.conductor.resize(&stage.owner, &uuid, 2).await?, "the update")?;
+    stage.conductor.reaches(&stage.owner, &uuid, "UPDATE_COMPLETE").await?;
+    let after = stage.cloud.members(&stage.owner, &stack).await?;
+    let gone: Vec<&Member> = before.iter().filter(|was| !after.contains(was)).collect();
+    ensure!(gone == [lost], "{gone:?} are gone");
+    ensure!(after.len() == before.len() + 1, "{after:?}");
+    let now = stage.cloud.output(&stage.owner, &stack, "mesos_master_private").await?;
+    ensure!(now == ensemble, "the masters were {ensemble} and are {now}");
     deleted(stage, &uuid, &stack).await
 }
 

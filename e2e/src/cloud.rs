@@ -1,6 +1,7 @@
 //! What the real Keystone and Heat hold, asked for over their own APIs and not through the worker.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use reqwest::{Client, Method, StatusCode};
@@ -31,6 +32,8 @@ pub(crate) struct Member {
     pub(crate) group: &'static str,
     pub(crate) index: String,
     pub(crate) id: String,
+    /// Where Heat tells of it.
+    url: String,
 }
 
 /// Names of everything that bays leave behind if they leave anything.
@@ -137,6 +140,28 @@ impl Cloud {
         Ok(())
     }
 
+    /// Changes parameters of a stack behind the conductor's back, and waits until Heat has done it.
+    pub(crate) async fn patch_stack(&self, user: &User, id: &str, parameters: Value) -> anyhow::Result<()> {
+        let stack = self.stack(user, id).await?.context("the stack is there")?;
+        let url = format!("{}/stacks/{}/{id}", user.heat, text(&stack["stack_name"]));
+        self.ask(user, Method::PATCH, &url, Some(&json!({ "parameters": parameters }))).await?;
+        loop {
+            let stack = self.stack(user, id).await?.context("the stack is there")?;
+            match stack["stack_status"].as_str().unwrap_or_default() {
+                "UPDATE_COMPLETE" => return Ok(()),
+                status if status.ends_with("FAILED") => bail!("{status}: {}", stack["stack_status_reason"]),
+                _ => tokio::time::sleep(Duration::from_millis(300)).await,
+            }
+        }
+    }
+
+    /// Tells Heat that a server is lost, as whoever watches it would.
+    pub(crate) async fn mark_unhealthy(&self, user: &User, server: &Member) -> anyhow::Result<()> {
+        let lost = json!({ "mark_unhealthy": true, "resource_status_reason": "its host is gone" });
+        self.ask(user, Method::PATCH, &server.url, Some(&lost)).await?.context("the server is there")?;
+        Ok(())
+    }
+
     /// The servers of a stack, as Heat lists them.
     pub(crate) async fn members(&self, user: &User, id: &str) -> anyhow::Result<Vec<Member>> {
         let stack = self.stack(user, id).await?.context("the stack is there")?;
@@ -208,10 +233,15 @@ impl Cloud {
 /// Which group a server is in is in the name of its stack: `ROOT-agents-XXXX-INDEX-XXXX`.
 fn member(server: &Value, root: &str) -> Option<Member> {
     let links = server["links"].as_array()?;
-    let href = links.iter().find(|link| link["rel"] == "stack")?["href"].as_str()?;
-    let name = href.rsplit('/').nth(1)?.strip_prefix(root)?;
+    let link = |rel| links.iter().find(|link| link["rel"] == rel)?["href"].as_str();
+    let name = link("stack")?.rsplit('/').nth(1)?.strip_prefix(root)?;
     let group = ["masters", "agents"].into_iter().find(|group| name.starts_with(&format!("-{group}-")))?;
-    Some(Member { group, index: text(&server["parent_resource"]), id: text(&server["physical_resource_id"]) })
+    Some(Member {
+        group,
+        index: text(&server["parent_resource"]),
+        id: text(&server["physical_resource_id"]),
+        url: link("self")?.to_owned(),
+    })
 }
 
 pub(crate) fn text(value: &Value) -> String {

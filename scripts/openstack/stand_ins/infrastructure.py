@@ -3,7 +3,7 @@
 Each is the real resource type with its own properties, attributes, constraints that need nobody's answer, and rules of
 replacement: what the real type would refuse in a template is refused. Only what it would ask its service for is not
 asked: the thing "exists" once it has an id. Addresses follow from the resource's number in Heat's database, so they
-differ from each other and stay.
+differ from each other and stay; they are of this machine, so that nothing that a worker sends to a node leaves it.
 
 A server does what a node's first boot does at its end: it finds in its user data where to report, and reports there. Its
 flavor may say otherwise, in words separated by dots:
@@ -32,6 +32,8 @@ from heat.engine.resources.openstack.octavia import (
 
 # What Nova takes, encoded.
 LARGEST_USER_DATA = 65535
+
+FIXED, FLOATING, VIRTUAL = (127, 10), (127, 20), (127, 30)
 
 
 class Text:
@@ -104,13 +106,18 @@ class StandIn:
     def _show_resource(self):
         return {}
 
+    def part(self, name):
+        """The id of something that the service would have made along with this."""
+        return str(uuid.uuid5(uuid.UUID(self.resource_id), name))
+
     def _resolve_attribute(self, name):
         known = {
-            "fixed_ips": lambda: [{"subnet_id": "", "ip_address": address((10, 0), self.id)}],
-            "first_address": lambda: address((10, 0), self.id),
-            "vip_address": lambda: address((10, 1), self.id),
-            "vip_port_id": lambda: str(uuid.uuid5(uuid.UUID(self.resource_id), "vip")),
-            "floating_ip_address": lambda: address((198, 18), self.id),
+            "fixed_ips": lambda: [{"subnet_id": self.part("subnet"), "ip_address": address(FIXED, self.id)}],
+            "subnets": lambda: [{"id": self.part("subnet"), "cidr": "%d.%d.0.0/16" % FIXED}],
+            "first_address": lambda: address(FIXED, self.id),
+            "vip_address": lambda: address(VIRTUAL, self.id),
+            "vip_port_id": lambda: self.part("port"),
+            "floating_ip_address": lambda: address(FLOATING, self.id),
         }
         if name in known:
             return known[name]() if self.resource_id else None
