@@ -53,7 +53,7 @@ impl Stage {
         let began = Instant::now();
         let name = format!("e2e-{}", Uuid::new_v4().simple());
         let uuid = self.conductor.create(&self.owner, &name, &model, variant.masters, NODES).await?;
-        let bay = self.created(&uuid, variant.masters).await.context("create")?;
+        let bay = self.created(&uuid, variant).await.context("create")?;
         let create = began.elapsed();
         let stack = text(&bay["stack_id"]);
 
@@ -70,17 +70,17 @@ impl Stage {
     }
 
     /// While it is being built it takes no update; then it shows what Heat shows.
-    async fn created(&self, uuid: &str, masters: i64) -> anyhow::Result<Value> {
+    async fn created(&self, uuid: &str, variant: &Variant) -> anyhow::Result<Value> {
         let refusal = self.conductor.resize(&self.owner, uuid, MORE_NODES).await?.err();
         let refusal = refusal.context("an update was accepted while the bay was being built")?;
         ensure!(refusal.class == "NotSupported", "an early update was refused with {refusal:?}");
         let bay = self.conductor.reaches(&self.owner, uuid, "CREATE_COMPLETE").await?;
         let stack = text(&bay["stack_id"]);
         self.shows_outputs(&bay, &stack).await?;
-        ensure!(!text(&bay["api_address"]).is_empty(), "the bay has no api_address");
+        asked_where_it_should_be(&bay, variant)?;
         let members = self.cloud.members(&self.owner, &stack).await?;
         let count = |group| members.iter().filter(|member| member.group == group).count();
-        let (seen, wanted) = ((count("masters"), count("agents")), (masters, NODES));
+        let (seen, wanted) = ((count("masters"), count("agents")), (variant.masters, NODES));
         ensure!(i64::try_from(seen.0)? == wanted.0, "Heat has {} masters: {members:?}", seen.0);
         ensure!(i64::try_from(seen.1)? == wanted.1, "Heat has {} agents: {members:?}", seen.1);
         Ok(bay)
@@ -172,6 +172,21 @@ impl Stage {
         let of_bay = trusts.iter().filter(|trust| trustees.contains(&text(&trust["trustee_user_id"])));
         Ok(of_bay.map(|trust| text(&trust["id"])).collect())
     }
+}
+
+/// At the first master's address or at one in front of all of them, of the kind that the variant has.
+fn asked_where_it_should_be(bay: &Value, variant: &Variant) -> anyhow::Result<()> {
+    let asked = text(&bay["api_address"]);
+    ensure!(asked.starts_with(variant.api_range()), "api_address is {asked:?}");
+    let masters = addresses(&bay["master_addresses"]);
+    ensure!(
+        masters.contains(&asked) != variant.has_balancer(),
+        "api_address is {asked}, masters are {masters:?}"
+    );
+    let nodes = addresses(&bay["node_addresses"]);
+    let elsewhere = masters.iter().chain(&nodes).find(|address| !address.starts_with(variant.node_range()));
+    ensure!(elsewhere.is_none(), "{elsewhere:?} is not the kind of address that nodes have");
+    Ok(())
 }
 
 pub(crate) fn addresses(field: &Value) -> BTreeSet<String> {
