@@ -3,15 +3,27 @@
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
+use secrecy::ExposeSecret as _;
 use serde_json::{Map, Value, json};
 
-use super::{Bay, BayModel};
+use super::secrets::{self, Secrets};
+use super::{Bay, BayModel, template};
 
 /// What the deployment, not the bay or its model, says about a new stack.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Placement {
     /// Who may reach the nodes of every bay, beside those the model's label `allowed_cidrs` names.
     pub allowed_cidrs: Vec<String>,
+    /// Certificates, PEM, that nodes need to believe the cloud's own services.
+    pub openstack_ca: Option<String>,
+    /// Whether nodes check the certificate of Heat.
+    pub verify_ca: bool,
+}
+
+impl Default for Placement {
+    fn default() -> Self {
+        Self { allowed_cidrs: Vec::new(), openstack_ca: None, verify_ca: true }
+    }
 }
 
 /// Why a bay cannot be described to Heat. Each message says what to change.
@@ -30,14 +42,18 @@ pub enum ParameterError {
     Label { label: &'static str, reason: String },
     #[error("`{0}` is not an IPv4 address range such as 192.0.2.0/24")]
     Cidr(String),
-    #[error("volume driver `{0}` is not offered: the nodes hold no credentials it could work with")]
+    #[error(
+        "volume driver `{0}` is not offered: it would need a trust or a password of the bay's owner on every \
+         node, where any task could read it"
+    )]
     VolumeDriver(String),
 }
 
 /// A kind of bay that no template here builds.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "no bays of server type `{server_type}`, distribution `{os}` and engine `{coe}`: only vm, ubuntu, mesos"
+    "no bays of server type `{server_type}`, distribution `{os}` and engine `{coe}`: only vm, ubuntu or centos \
+     or coreos or fedora-coreos, mesos"
 )]
 pub struct NotSupported {
     pub server_type: String,
@@ -51,7 +67,7 @@ pub fn driver_supported(model: &BayModel) -> Result<(), NotSupported> {
     let server_type = model.server_type.as_deref().unwrap_or("vm");
     let os = model.cluster_distro.as_deref().unwrap_or_default();
     let coe = model.coe.as_deref().unwrap_or_default();
-    if (server_type, os, coe) == ("vm", "ubuntu", "mesos") {
+    if (server_type, coe) == ("vm", "mesos") && template::known_distro(os).is_some() {
         return Ok(());
     }
     Err(NotSupported { server_type: server_type.to_owned(), os: os.to_owned(), coe: coe.to_owned() })
@@ -83,11 +99,12 @@ pub fn stack_name(bay: &Bay) -> String {
 }
 
 /// The parameters a bay's stack is created with. What has no value is left out, and the template's default
-/// holds.
+/// holds. A bay without `secrets` has no TLS.
 pub fn stack_parameters(
     bay: &Bay,
     model: &BayModel,
     placement: &Placement,
+    secrets: Option<&Secrets>,
 ) -> Result<Map<String, Value>, ParameterError> {
     let mut parameters = Parameters::default();
     parameters.text("cluster_name", bay.name.as_deref());
@@ -106,6 +123,11 @@ pub fn stack_parameters(
     }
     agent_labels(bay, model, &mut parameters)?;
     package_labels(bay, model, &mut parameters)?;
+    parameters.text("openstack_ca", placement.openstack_ca.as_deref());
+    parameters.value("verify_ca", json!(placement.verify_ca));
+    if let Some(secrets) = secrets {
+        tls(bay, secrets, &mut parameters);
+    }
     Ok(parameters.0)
 }
 
@@ -178,6 +200,8 @@ fn nodes(bay: &Bay, parameters: &mut Parameters) -> Result<(), ParameterError> {
 fn network(model: &BayModel, parameters: &mut Parameters) -> Result<(), ParameterError> {
     let external = given(&model.external_network_id).ok_or(ParameterError::Missing("external_network"))?;
     parameters.text("external_network", Some(external));
+    parameters.value("floating_ip_enabled", json!(model.floating_ip_enabled));
+    parameters.value("master_lb_enabled", json!(model.master_lb_enabled));
     parameters.text("dns_nameserver", given(&model.dns_nameserver));
     match given(&model.fixed_network) {
         // Liberty's models hold the addresses of the network to make where later ones name an existing
@@ -223,16 +247,25 @@ fn agent_labels(bay: &Bay, model: &BayModel, parameters: &mut Parameters) -> Res
     Ok(())
 }
 
-/// Where a component comes from and the checksum that proves it.
-const PACKAGES: [(&str, &str); 3] = [
-    ("zookeeper_package_url", "zookeeper_package_sha256"),
-    ("mesos_package_url", "mesos_package_sha256"),
-    ("marathon_package_url", "marathon_package_sha256"),
+/// Where a component comes from, the checksum that proves it, and whether Fedora CoreOS can have it from there
+/// only: nothing is built into its images, and Fedora has no package of it.
+const PACKAGES: [(&str, &str, bool); 5] = [
+    ("zookeeper_package_url", "zookeeper_package_sha256", true),
+    ("mesos_package_url", "mesos_package_sha256", true),
+    ("marathon_package_url", "marathon_package_sha256", true),
+    ("java_package_url", "java_package_sha256", false),
+    ("docker_package_url", "docker_package_sha256", false),
 ];
 
 fn package_labels(bay: &Bay, model: &BayModel, parameters: &mut Parameters) -> Result<(), ParameterError> {
-    for (url, checksum) in PACKAGES {
-        let Some(source) = label(bay, model, url) else { continue };
+    let distribution = model.cluster_distro.as_deref().and_then(template::known_distro);
+    for (url, checksum, only_source) in PACKAGES {
+        let Some(source) = label(bay, model, url) else {
+            if only_source && distribution == Some("coreos") {
+                return Err(ParameterError::Missing(url));
+            }
+            continue;
+        };
         let sha256 = label(bay, model, checksum).unwrap_or_default();
         if sha256.len() != 64 || !sha256.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             let reason = format!("`{url}` needs it: the package's SHA-256, 64 hexadecimal digits");
@@ -242,6 +275,23 @@ fn package_labels(bay: &Bay, model: &BayModel, parameters: &mut Parameters) -> R
         parameters.text(checksum, Some(sha256));
     }
     Ok(())
+}
+
+fn tls(bay: &Bay, secrets: &Secrets, parameters: &mut Parameters) {
+    parameters.value("tls_enabled", json!(true));
+    for (name, value) in [
+        ("ca_certificate", secrets.ca_certificate.as_str()),
+        ("node_certificate", &secrets.node_certificate),
+        ("node_key", secrets.node_key.expose_secret()),
+        ("node_name", &secrets::node_name(bay.uuid)),
+        ("mesos_principal", &secrets.mesos_principal),
+        ("mesos_secret", secrets.mesos_secret.expose_secret()),
+        ("marathon_username", &secrets.marathon_username),
+        ("marathon_password", secrets.marathon_password.expose_secret()),
+        ("zookeeper_password", secrets.zookeeper_password.expose_secret()),
+    ] {
+        parameters.text(name, Some(value));
+    }
 }
 
 /// A label of the bay, else of its model: later releases let a bay change its model's labels.

@@ -16,11 +16,9 @@ pub struct TemplateSet {
     pub files: BTreeMap<String, String>,
 }
 
-/// The template sets of this worker, one per kind of bay.
+/// The template sets of this worker, one per distribution.
 #[derive(Debug, Clone)]
-pub struct Templates {
-    ubuntu: TemplateSet,
-}
+pub struct Templates(BTreeMap<&'static str, TemplateSet>);
 
 /// Why a directory of templates cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -29,6 +27,8 @@ pub enum Error {
     Read { path: PathBuf, source: std::io::Error },
     #[error("no {ROOT} in {}", directory.display())]
     NoRoot { directory: PathBuf },
+    #[error("{} has no template set: it needs a directory {}", directory.display(), DISTRIBUTIONS.join(" or "))]
+    NoSet { directory: PathBuf },
     #[error("{} is deeper than {MAX_DEPTH} directories: is it a loop of links?", path.display())]
     TooDeep { path: PathBuf },
     #[error("{file} refers to `{reference}`, which is not in the directory")]
@@ -38,38 +38,86 @@ pub enum Error {
 const ROOT: &str = "mesos.yaml";
 const MAX_DEPTH: usize = 4;
 
-const UBUNTU: &[(&str, &str)] = &[
-    (ROOT, include_str!("../../config/heat/ubuntu/mesos.yaml")),
-    ("network.yaml", include_str!("../../config/heat/ubuntu/network.yaml")),
-    ("port.yaml", include_str!("../../config/heat/ubuntu/port.yaml")),
-    ("master.yaml", include_str!("../../config/heat/ubuntu/master.yaml")),
-    ("agent.yaml", include_str!("../../config/heat/ubuntu/agent.yaml")),
-    ("scripts/node.sh", include_str!("../../config/heat/ubuntu/scripts/node.sh")),
-    ("scripts/master.sh", include_str!("../../config/heat/ubuntu/scripts/master.sh")),
-    ("scripts/agent.sh", include_str!("../../config/heat/ubuntu/scripts/agent.sh")),
+/// The directory of what the sets have in common. A distribution's own file takes the place of a common one.
+const COMMON: &str = "common";
+const DISTRIBUTIONS: [&str; 3] = ["ubuntu", "centos", "coreos"];
+
+macro_rules! embedded {
+    ($($name:literal),+ $(,)?) => {
+        &[$(($name, include_str!(concat!("../../config/heat/", $name)))),+]
+    };
+}
+
+/// Every file below `config/heat`.
+const EMBEDDED: &[(&str, &str)] = embedded![
+    "common/mesos.yaml",
+    "common/network.yaml",
+    "common/port.yaml",
+    "common/balancer.yaml",
+    "common/member.yaml",
+    "common/master.yaml",
+    "common/agent.yaml",
+    "common/user_data.yaml",
+    "common/scripts/json.sh",
+    "common/scripts/tls.sh",
+    "common/scripts/node.sh",
+    "common/scripts/master.sh",
+    "common/scripts/agent.sh",
+    "ubuntu/scripts/platform.sh",
+    "centos/scripts/platform.sh",
+    "coreos/user_data.yaml",
+    "coreos/scripts/json.sh",
+    "coreos/scripts/platform.sh",
 ];
 
 impl Templates {
     /// The sets this binary was built with.
     pub fn embedded() -> Self {
-        let files = UBUNTU.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();
-        let ubuntu =
-            TemplateSet::from_files(Path::new("the binary"), files).expect("a test checks the embedded set");
-        Self { ubuntu }
+        let files = EMBEDDED.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();
+        Self::from_files(Path::new("the binary"), &files).expect("a test checks the embedded sets")
     }
 
-    /// The sets below a directory laid out like `config/heat`.
+    /// The sets below a directory laid out like `config/heat`. Of a distribution that has no directory there,
+    /// no bay can be built.
     pub fn from_dir(directory: &Path) -> Result<Self, Error> {
-        let directory = directory.join("ubuntu");
         let mut files = BTreeMap::new();
-        read_files(&directory, "", MAX_DEPTH, &mut files)?;
-        Ok(Self { ubuntu: TemplateSet::from_files(&directory, files)? })
+        read_files(directory, "", MAX_DEPTH, &mut files)?;
+        Self::from_files(directory, &files)
     }
 
-    /// The set for Mesos on virtual machines with Ubuntu.
-    pub fn ubuntu(&self) -> &TemplateSet {
-        &self.ubuntu
+    fn from_files(directory: &Path, files: &BTreeMap<String, String>) -> Result<Self, Error> {
+        let below = |part: &str| {
+            let files = files.iter().filter_map(|(name, text)| {
+                let name = name.strip_prefix(part)?.strip_prefix('/')?;
+                Some((name.to_owned(), text.clone()))
+            });
+            files.collect::<BTreeMap<_, _>>()
+        };
+        let mut sets = BTreeMap::new();
+        for distribution in DISTRIBUTIONS {
+            let own = below(distribution);
+            if !own.is_empty() {
+                let mut files = below(COMMON);
+                files.extend(own);
+                sets.insert(distribution, TemplateSet::from_files(&directory.join(distribution), files)?);
+            }
+        }
+        match sets.is_empty() {
+            true => Err(Error::NoSet { directory: directory.to_owned() }),
+            false => Ok(Self(sets)),
+        }
     }
+
+    /// The set for bays of a distribution, as bay models name it.
+    pub fn for_distro(&self, distribution: &str) -> Option<&TemplateSet> {
+        self.0.get(known_distro(distribution)?)
+    }
+}
+
+/// The name by which sets know what a bay model names.
+pub fn known_distro(distribution: &str) -> Option<&'static str> {
+    let name = if distribution == "fedora-coreos" { "coreos" } else { distribution };
+    DISTRIBUTIONS.into_iter().find(|known| *known == name)
 }
 
 impl TemplateSet {
@@ -93,7 +141,8 @@ fn references(text: &str) -> impl Iterator<Item = &str> {
             Some((_, name)) => name,
             None => line.trim_start().trim_start_matches("- ").strip_prefix("type:")?,
         };
-        let name = name.trim_matches([' ', '}', '"', '\'']);
+        let mut words = name.split([' ', ',', '}', ']', '"', '\'']);
+        let name = words.find(|word| !word.is_empty())?;
         (line.contains("get_file:") || name.ends_with(".yaml")).then_some(name)
     })
 }
@@ -144,20 +193,46 @@ mod tests {
         directory
     }
 
+    fn ubuntu(templates: &Templates) -> &TemplateSet {
+        templates.for_distro("ubuntu").unwrap()
+    }
+
     #[test]
-    fn the_embedded_set_is_complete() {
+    fn every_distribution_has_a_set_and_its_own_files_win() {
         let embedded = Templates::embedded();
-        let nested: Vec<_> = embedded.ubuntu().files.keys().map(String::as_str).collect();
-        assert_eq!(nested.len(), UBUNTU.len() - 1);
-        for name in ["network.yaml", "master.yaml", "agent.yaml", "scripts/node.sh"] {
-            assert!(nested.contains(&name), "{name}");
+        for distribution in DISTRIBUTIONS {
+            let set = embedded.for_distro(distribution).unwrap();
+            assert_eq!(set.root, ubuntu(&embedded).root);
+            assert!(set.files.contains_key("scripts/platform.sh"), "{distribution}");
+        }
+        let user_data = |distribution| &embedded.for_distro(distribution).unwrap().files["user_data.yaml"];
+        assert_eq!(user_data("ubuntu"), user_data("centos"));
+        assert!(user_data("coreos").contains("ignition:"));
+    }
+
+    #[test]
+    fn fedora_coreos_is_the_later_name_of_coreos() {
+        let embedded = Templates::embedded();
+        assert_eq!(embedded.for_distro("fedora-coreos"), embedded.for_distro("coreos"));
+        for unknown in ["common", "debian", "Ubuntu", ""] {
+            assert_eq!(embedded.for_distro(unknown), None);
         }
     }
 
     #[test]
-    fn the_directory_the_set_was_embedded_from_reads_as_the_same_set() {
+    fn the_directory_the_sets_were_embedded_from_reads_as_the_same_sets() {
         let config = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/heat");
-        assert_eq!(Templates::from_dir(&config).unwrap().ubuntu(), Templates::embedded().ubuntu());
+        assert_eq!(Templates::from_dir(&config).unwrap().0, Templates::embedded().0);
+    }
+
+    #[test]
+    fn a_distribution_without_a_directory_has_no_set() {
+        let directory = directory(&[("mesos.yaml", "")]);
+        let templates = Templates::from_dir(directory.path()).unwrap();
+        assert!(templates.for_distro("ubuntu").is_some() && templates.for_distro("centos").is_none());
+        let empty = tempfile::tempdir().unwrap();
+        let error = Templates::from_dir(empty.path()).unwrap_err().to_string();
+        assert!(error.ends_with("has no template set: it needs a directory ubuntu or centos or coreos"), "{error}");
     }
 
     #[test]
@@ -170,8 +245,8 @@ mod tests {
         ];
         let directory = directory(&files);
         let templates = Templates::from_dir(directory.path()).unwrap();
-        assert_eq!(templates.ubuntu().root, files[0].1);
-        let nested: Vec<_> = templates.ubuntu().files.keys().collect();
+        assert_eq!(ubuntu(&templates).root, files[0].1);
+        let nested: Vec<_> = ubuntu(&templates).files.keys().collect();
         assert_eq!(nested, ["a.yaml", "sub/b.sh"]);
     }
 
@@ -190,6 +265,7 @@ mod tests {
             ("type: \"gone.yaml\"", "gone.yaml"),
             ("content: {get_file: gone.sh}", "gone.sh"),
             ("get_file: 'gone.sh'", "gone.sh"),
+            ("- [a, {b: {get_file: gone.sh}, c: d}]", "gone.sh"),
         ] {
             let directory = directory(&[("mesos.yaml", text)]);
             let error = Templates::from_dir(directory.path()).unwrap_err();
@@ -203,7 +279,7 @@ mod tests {
     #[test]
     fn a_directory_that_cannot_be_read_is_named() {
         let error = Templates::from_dir(Path::new("/nowhere")).unwrap_err();
-        assert_eq!(error.to_string(), "cannot read the template file /nowhere/ubuntu");
+        assert_eq!(error.to_string(), "cannot read the template file /nowhere");
     }
 
     #[cfg(unix)]

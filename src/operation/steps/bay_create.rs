@@ -202,8 +202,12 @@ async fn new_stack(scene: &Scene<'_>) -> Result<NewStack, StepError> {
         .model(&Scope::All, Visibility::OwnOnly, Key::Uuid(uuid))
         .await?
         .ok_or_else(|| StepError::Fatal(Fault::BayModelNotFound(ident)))?;
-    let template = scene.templates.ubuntu();
-    let parameters = parameters::stack_parameters(bay, &model, &scene.settings.placement)
+    let distribution = model.cluster_distro.as_deref().unwrap_or_default();
+    let template = scene.templates.for_distro(distribution).ok_or_else(|| {
+        let reason = format!("[conductor] heat_template_dir has no templates for `{distribution}`");
+        StepError::Fatal(Fault::InvalidParameterValue(reason))
+    })?;
+    let parameters = parameters::stack_parameters(bay, &model, &scene.settings.placement, None)
         .map_err(|error| StepError::Fatal(Fault::from(error)))?;
     Ok(NewStack {
         name: match guard::is_off(Guard::Names) {
