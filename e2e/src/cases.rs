@@ -55,6 +55,10 @@ impl Case {
             }
             Self::TrustVanished => "deleted after its trust was deleted behind its back",
             Self::StackVanished => "deleted after its stack was deleted behind its back",
+            Self::RemovedByAddress => {
+                "an agent that `slaves_to_remove` names by its address: Heat removes it"
+            }
+            Self::LostMaster => "a lost master: replaced by the next update, at the same address",
             Self::PausedPastTheLease => {
                 "the worker paused past its lease after it made the trust: one trust, one stack"
             }
