@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, bail, ensure};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use crate::cloud::{Member, text};
 use crate::conductor::expected;
 use crate::life::{Stage, addresses};
+use crate::mesos::Master;
 use crate::worker::Worker;
 
 /// How long a worker may hold an operation, and how long a paused one sleeps: past that.
@@ -24,6 +25,7 @@ pub(crate) enum Case {
     TrustVanished,
     StackVanished,
     RemovedByAddress,
+    BusyAgents,
     LostMaster,
     PausedPastTheLease,
 }
@@ -37,6 +39,7 @@ impl Case {
         Self::TrustVanished,
         Self::StackVanished,
         Self::RemovedByAddress,
+        Self::BusyAgents,
         Self::LostMaster,
         Self::PausedPastTheLease,
     ];
@@ -58,6 +61,9 @@ impl Case {
             Self::RemovedByAddress => {
                 "an agent that `slaves_to_remove` names by its address: Heat removes it"
             }
+            Self::BusyAgents => {
+                "the agents that go are those that run nothing, then the least, drained before"
+            }
             Self::LostMaster => "a lost master: replaced by the next update, at the same address",
             Self::PausedPastTheLease => {
                 "the worker paused past its lease after it made the trust: one trust, one stack"
@@ -75,6 +81,7 @@ impl Case {
             Self::TrustVanished => trust_vanished(stage).await,
             Self::StackVanished => stack_vanished(stage).await,
             Self::RemovedByAddress => removed_by_address(stage).await,
+            Self::BusyAgents => busy_agents(stage).await,
             Self::LostMaster => lost_master(stage).await,
             Self::PausedPastTheLease => anyhow::bail!("it needs workers of its own"),
         }
@@ -87,7 +94,9 @@ async fn begun(stage: &Stage, flavor: &str) -> anyhow::Result<String> {
 }
 
 async fn begun_with(stage: &Stage, flavor: &str, masters: i64, nodes: i64) -> anyhow::Result<String> {
-    let fields = Map::from_iter([("flavor_id".to_owned(), json!(flavor))]);
+    // Without TLS, since masters of ours are plain.
+    let fields =
+        Map::from_iter([("flavor_id".to_owned(), json!(flavor)), ("tls_disabled".to_owned(), json!(true))]);
     let model = stage.conductor.create_model(&stage.owner, fields).await?;
     let name = format!("e2e-{}", Uuid::new_v4().simple());
     stage.conductor.create(&stage.owner, &name, &model, masters, nodes).await
@@ -191,6 +200,34 @@ async fn removed_by_address(stage: &Stage) -> anyhow::Result<()> {
     let left = addresses(&stage.cloud.output(&stage.owner, &stack, "mesos_slaves_private").await?);
     ensure!(left.len() == 2 && !left.contains(&named), "{named} was named, and {left:?} are left");
     deleted(stage, &uuid, &stack).await
+}
+
+/// G-17 to G-20: whoever runs what, the masters are asked, and Heat removes those that were chosen.
+async fn busy_agents(stage: &Stage) -> anyhow::Result<()> {
+    let uuid = begun_with(stage, "m1.small", 1, 4).await?;
+    let bay = stage.conductor.reaches(&stage.owner, &uuid, "CREATE_COMPLETE").await?;
+    let stack = text(&bay["stack_id"]);
+    let output = stage.cloud.output(&stage.owner, &stack, "mesos_slaves_private").await?;
+    let agents: Vec<String> = output.as_array().into_iter().flatten().map(text).collect();
+    let [first, second, third, fourth] = &agents[..] else { bail!("the agents are {agents:?}") };
+    let tasks = [(first.as_str(), 2), (second, 0), (third, 0), (fourth, 1)];
+    let master = Master::start(&text(&bay["master_addresses"][0]), &tasks).await?;
+    let gone = shrunk_to(stage, &uuid, &stack, 2).await?;
+    ensure!(gone == ["1", "2"], "1 and 2 run nothing, and {gone:?} are gone");
+    let gone = shrunk_to(stage, &uuid, &stack, 1).await?;
+    ensure!(gone == ["3"], "3 runs less than 0, and {gone:?} are gone");
+    ensure!(master.drained().contains(fourth), "{fourth} was not drained: {:?}", master.drained());
+    ensure!(!master.drained().contains(first), "{first} stays, and was drained");
+    deleted(stage, &uuid, &stack).await
+}
+
+/// Which agents go when there are to be so many, by their numbers.
+async fn shrunk_to(stage: &Stage, uuid: &str, stack: &str, nodes: i64) -> anyhow::Result<Vec<String>> {
+    let before = stage.cloud.members(&stage.owner, stack).await?;
+    expected(stage.conductor.resize(&stage.owner, uuid, nodes).await?, "the scale-down")?;
+    stage.conductor.reaches(&stage.owner, uuid, "UPDATE_COMPLETE").await?;
+    let after = stage.cloud.members(&stage.owner, stack).await?;
+    Ok(before.into_iter().filter(|was| !after.contains(was)).map(|was| was.index).collect())
 }
 
 /// G-12: the ensemble is told by addresses, and those stay.

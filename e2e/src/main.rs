@@ -8,6 +8,7 @@ mod cases;
 mod cloud;
 mod conductor;
 mod life;
+mod mesos;
 mod report;
 mod variants;
 mod worker;
