@@ -9,7 +9,7 @@ mod openstack;
 pub use self::{
     bays::ClusterHeatSettings,
     core::{ConductorSettings, DatabaseSettings, DefaultSettings, TelemetrySettings},
-    framework::MarathonSettings,
+    framework::{MarathonSettings, MesosSettings},
     messaging::{NotificationSettings, RabbitSettings},
     openstack::{HeatClientSettings, KeystoneAuthSettings, KeystoneAuthtokenSettings, TrustSettings},
 };
@@ -54,6 +54,7 @@ sections! {
     heat_client: HeatClientSettings,
     cluster_heat: ClusterHeatSettings,
     marathon: MarathonSettings,
+    mesos: MesosSettings,
     oslo_messaging_rabbit: RabbitSettings,
     oslo_messaging_notifications: NotificationSettings,
 }

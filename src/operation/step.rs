@@ -77,6 +77,25 @@ pub struct Settings {
     /// Minutes that Heat gives a stack when the request names none.
     pub default_create_timeout: Option<i64>,
     pub deployments: Deployments,
+    pub draining: Draining,
+}
+
+/// How agents are emptied before they go.
+#[derive(Debug, Clone, Copy)]
+pub struct Draining {
+    /// How long it may take.
+    pub deadline: Duration,
+    /// What follows when it takes longer.
+    pub on_deadline: Undrained,
+    /// What follows when nobody says what runs on them.
+    pub unreachable: Undrained,
+}
+
+/// What becomes of an update whose agents are not empty.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Undrained {
+    Remove,
+    Fail,
 }
 
 /// How a framework's deployments are waited for.
@@ -110,24 +129,36 @@ impl Scene<'_, Bay> {
 
     /// What long work is done with: the bay's trust, else the service user.
     pub fn standing(&self) -> Option<Credentials> {
-        if let (Some(trustee), Some(trust)) = (self.trustee(), &self.subject.trust_id) {
-            return Some(Credentials::Trust { trustee, trust_id: trust.clone() });
-        }
-        self.service()
+        standing(self.subject, self.settings)
     }
 
     /// The service user in the bay's project, if one is configured.
     pub fn service(&self) -> Option<Credentials> {
-        let project_id = self.subject.project_id.clone();
-        self.settings.service_user.then_some(Credentials::Service { project_id })
+        service(self.subject, self.settings)
     }
 
     /// The user that the bay's trust is given to, once it is known.
     pub fn trustee(&self) -> Option<Trustee> {
-        let (user_id, password) =
-            (self.subject.trustee_user_id.clone()?, self.subject.trustee_password.clone()?);
-        Some(Trustee { user_id, password })
+        trustee(self.subject)
     }
+}
+
+/// What work on a bay is done with when its caller is not there: the bay's trust, else the service user.
+pub(crate) fn standing(bay: &Bay, settings: &Settings) -> Option<Credentials> {
+    if let (Some(trustee), Some(trust)) = (trustee(bay), &bay.trust_id) {
+        return Some(Credentials::Trust { trustee, trust_id: trust.clone() });
+    }
+    service(bay, settings)
+}
+
+fn service(bay: &Bay, settings: &Settings) -> Option<Credentials> {
+    let project_id = bay.project_id.clone();
+    settings.service_user.then_some(Credentials::Service { project_id })
+}
+
+fn trustee(bay: &Bay) -> Option<Trustee> {
+    let (user_id, password) = (bay.trustee_user_id.clone()?, bay.trustee_password.clone()?);
+    Some(Trustee { user_id, password })
 }
 
 /// What a step has done or decided, to be recorded in one transaction.
