@@ -1,6 +1,6 @@
 # Every target sets up what it needs; see scripts/ for how.
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench chaos fuzz lint fmt services-up services-down clean-services
+.PHONY: help demo test bench chaos e2e fuzz lint fmt services-up services-down clean-services
 
 help: ## say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -16,6 +16,9 @@ bench: ## measure the worker beside other servers and write docs/PERFORMANCE.md 
 
 chaos: ## break what a pool stands on and count what is lost (SECONDS=3600 the long form, GUARD_OFF=fence, ARGS='--only broker')
 	@scripts/chaos.sh $(if $(SECONDS),--seconds $(SECONDS)) $(if $(GUARD_OFF),--guard-off $(GUARD_OFF)) $(ARGS)
+
+e2e: ## bring up a real Keystone and Heat and have every kind of bay live there (ARGS='--only centos', ARGS=--list)
+	@scripts/e2e.sh $(ARGS)
 
 fuzz: ## fuzz the decoders for DURATION seconds each (60; ARGS='request reply' for some of them)
 	@scripts/fuzz.sh $(ARGS)

@@ -34,7 +34,7 @@ documentation() {
 
 shell() { shellcheck --external-sources scripts/*.sh scripts/lib/*.sh .ci/run; }
 
-python_syntax() { "$1" -c 'import ast, sys; [ast.parse(open(f).read(), f) for f in sys.argv[1:]]' tests/python/*.py examples/*.py examples/python/*.py; }
+python_syntax() { "$1" -c 'import ast, sys; [ast.parse(open(f).read(), f) for f in sys.argv[1:]]' tests/python/*.py examples/*.py examples/python/*.py scripts/openstack/*.py scripts/openstack/stand_ins/*.py; }
 
 compose_schema() { "$1" -m check_jsonschema --builtin-schema vendor.compose-spec docker-compose.yml >/dev/null; }
 

@@ -76,8 +76,8 @@ fn every_step_of_every_operation_is_in_the_architecture() {
 
 /// The paths that a document names between backquotes or as link targets.
 fn paths(text: &str) -> impl Iterator<Item = &str> {
-    const ROOTS: [&str; 8] =
-        ["config/", "docs/", "migrations/", "proto/", "sandbox/", "scripts/", "src/", "tests/"];
+    const ROOTS: [&str; 9] =
+        ["config/", "docs/", "e2e/", "migrations/", "proto/", "sandbox/", "scripts/", "src/", "tests/"];
     text.split(['`', '(', ')', ' ', '\n', ',', ';'])
         .map(|word| word.trim_end_matches(['.', ':']))
         .filter(|word| ROOTS.iter().any(|root| word.starts_with(root)))
@@ -92,6 +92,8 @@ fn every_path_that_a_document_names_exists() {
         "docs/ARCHITECTURE.md",
         "docs/COMPATIBILITY.md",
         "docs/DECISIONS.md",
+        "docs/E2E.md",
+        "docs/GAPS.md",
         "docs/OPERATIONS.md",
         "docs/RPC.md",
     ] {
@@ -108,5 +110,41 @@ fn every_metric_is_in_the_operations_manual_with_its_help() {
     for (name, help) in mesos_conductor::telemetry::metrics::ALL {
         let row = text.lines().find(|line| line.starts_with(&format!("| `{name}` |")));
         assert!(row.is_some_and(|row| row.contains(help.trim())), "docs/OPERATIONS.md lacks {name}: {help}");
+    }
+}
+
+/// The functions that a text names between backquotes, each with the file named before it.
+fn functions(text: &str) -> Vec<(&str, &str)> {
+    let mut file = "";
+    let mut found = Vec::new();
+    for word in text.split('`').skip(1).step_by(2) {
+        if word.ends_with(".rs") {
+            file = word;
+        } else if !file.is_empty() {
+            found.push((file, word));
+        }
+    }
+    found
+}
+
+#[test]
+fn every_gap_has_tests_that_exist_or_says_why_not() {
+    const GAPS: usize = 42;
+    let text = document("docs/GAPS.md");
+    let rows: Vec<Vec<&str>> = text
+        .lines()
+        .filter(|line| line.starts_with("| G-"))
+        .map(|line| line.trim_matches(['|', ' ']).split(" | ").collect())
+        .collect();
+    let numbers: Vec<&str> = rows.iter().map(|row| row[0]).collect();
+    assert_eq!(numbers, (1..=GAPS).map(|number| format!("G-{number}")).collect::<Vec<_>>());
+    for row in rows {
+        let [gap, _, here] = row[..] else { panic!("{row:?} has not three columns") };
+        let shown = functions(here);
+        let excused = here.contains("Not yet: ") || here.contains("Not here: ");
+        assert!(!shown.is_empty() || excused, "{gap} has neither a test nor a reason");
+        for (file, name) in shown {
+            assert!(document(file).contains(&format!("fn {name}(")), "{gap}: {file} has no `{name}`");
+        }
     }
 }
