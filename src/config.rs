@@ -24,8 +24,8 @@ pub use kind::{Compression, FailoverStrategy, LogFormat, LoginMethod, Notificati
 pub use service::ServiceUser;
 pub use settings::{
     ClusterHeatSettings, ConductorSettings, DatabaseSettings, DefaultSettings, HeatClientSettings,
-    KeystoneAuthSettings, KeystoneAuthtokenSettings, MarathonSettings, NotificationSettings, RabbitSettings,
-    Settings, TelemetrySettings, TrustSettings,
+    HeatNotificationSettings, KeystoneAuthSettings, KeystoneAuthtokenSettings, MarathonSettings,
+    NotificationSettings, RabbitSettings, Settings, TelemetrySettings, TrustSettings,
 };
 pub use show::{default_file, show, show_json};
 pub use sources::Sources;

@@ -36,7 +36,9 @@ use crate::rpc::{self, Dispatcher};
 use crate::shutdown::Signals;
 use crate::telemetry::http::{Probes, Pulse};
 use crate::telemetry::{self, metrics};
-use crate::watch::Watch;
+use crate::watch::framework::Watch;
+use crate::watch::heat_notifications::HeatNotifications;
+use crate::watch::stacks::{self, Stacks};
 
 /// How long connections may take to close at the end.
 const LEAVE: Duration = Duration::from_secs(5);
@@ -101,6 +103,7 @@ impl Worker {
             templates,
             settings: step::Settings {
                 poll_interval: settings.conductor.poll_interval,
+                poll_fallback: stack_looks(settings).fallback(),
                 request_timeout: settings.conductor.http_timeout,
                 service_user: cloud::service_user(settings).is_some(),
                 placement: Placement::default(),
@@ -129,6 +132,19 @@ impl Worker {
         ]
     }
 
+    /// Everything that learns what moved outside. It leaves what it watches to others when it is told to stop.
+    fn watches(&self, settings: &Settings, stop: &CancellationToken) -> anyhow::Result<TaskTracker> {
+        let watches = TaskTracker::new();
+        watches.spawn(Watch::new(Arc::clone(&self.shop)).run(stop.clone()));
+        watches.spawn(Stacks::new(Arc::clone(&self.shop), stack_looks(settings)).run(stop.clone()));
+        if let Some(listener) = broker::heat_notifications(settings)? {
+            let heat = HeatNotifications::new(Arc::clone(&self.shop));
+            watches.spawn(heat.run(listener, stop.clone()));
+        }
+        watches.close();
+        Ok(watches)
+    }
+
     /// Everything that runs, and the order in which it stops: first no new requests, then no new steps, then what was
     /// committed to be said is said.
     async fn run(
@@ -155,7 +171,7 @@ impl Worker {
         };
         tasks.spawn(purge.run(stop.rest.clone()));
         tasks.spawn(Heartbeats::new(Arc::clone(&self.shop)).run(stop.rest.clone()));
-        let watch = tasks.spawn(Watch::new(Arc::clone(&self.shop)).run(stop.rest.clone()));
+        let watches = self.watches(settings, &stop.rest)?;
         tasks.spawn(health::count_broker(self.server.health(), self.server.stats(), stop.rest.clone()));
         let reports = report::Reports {
             store: self.shop.store.clone(),
@@ -206,7 +222,7 @@ impl Worker {
         stop.rest.cancel();
         // Nothing is left to lose: whoever does not let go of a connection must not keep the process.
         let left = tokio::time::timeout(LEAVE, async {
-            drop(watch.await);
+            watches.wait().await;
             drop(http.await);
             tracing::debug!("the probes are closed");
             self.notifications.close().await;
@@ -254,6 +270,16 @@ impl Housekeeping {
                 Err(error) => tracing::debug!(%error, "nothing could be counted"),
             }
         }
+    }
+}
+
+fn stack_looks(settings: &Settings) -> stacks::Settings {
+    let conductor = &settings.conductor;
+    stacks::Settings {
+        first: conductor.poll_interval,
+        longest: conductor.poll_interval_max,
+        rate: conductor.stack_list_rate,
+        everywhere: conductor.global_stack_list,
     }
 }
 

@@ -11,7 +11,10 @@ pub use self::{
     core::{ConductorSettings, DatabaseSettings, DefaultSettings, TelemetrySettings},
     framework::MarathonSettings,
     messaging::{NotificationSettings, RabbitSettings},
-    openstack::{HeatClientSettings, KeystoneAuthSettings, KeystoneAuthtokenSettings, TrustSettings},
+    openstack::{
+        HeatClientSettings, HeatNotificationSettings, KeystoneAuthSettings, KeystoneAuthtokenSettings,
+        TrustSettings,
+    },
 };
 use super::{
     ConfigFaults, Sources, Warning,
@@ -52,6 +55,7 @@ sections! {
     keystone_authtoken: KeystoneAuthtokenSettings,
     trust: TrustSettings,
     heat_client: HeatClientSettings,
+    heat_notifications: HeatNotificationSettings,
     cluster_heat: ClusterHeatSettings,
     marathon: MarathonSettings,
     oslo_messaging_rabbit: RabbitSettings,

@@ -66,8 +66,11 @@ pub struct Scene<'a, S: Subject = Bay> {
 /// What the steps need to be told by the configuration.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// How long between two looks at a stack in progress.
+    /// How long between two looks at a stack that has to be asked again and again.
     pub poll_interval: Duration,
+    /// After how long a stack in progress is looked at although nothing hints at a change. Who listens and who lists
+    /// (`watch`) wake the operation before.
+    pub poll_fallback: Duration,
     /// The longest that one request to the cloud may take, whatever the lease.
     pub request_timeout: Duration,
     /// Whether a service user is configured, who looks after bays without a trust.
@@ -110,10 +113,7 @@ impl Scene<'_, Bay> {
 
     /// What long work is done with: the bay's trust, else the service user.
     pub fn standing(&self) -> Option<Credentials> {
-        if let (Some(trustee), Some(trust)) = (self.trustee(), &self.subject.trust_id) {
-            return Some(Credentials::Trust { trustee, trust_id: trust.clone() });
-        }
-        self.service()
+        trust(self.subject).or_else(|| self.service())
     }
 
     /// The service user in the bay's project, if one is configured.
@@ -124,10 +124,18 @@ impl Scene<'_, Bay> {
 
     /// The user that the bay's trust is given to, once it is known.
     pub fn trustee(&self) -> Option<Trustee> {
-        let (user_id, password) =
-            (self.subject.trustee_user_id.clone()?, self.subject.trustee_password.clone()?);
-        Some(Trustee { user_id, password })
+        trustee(self.subject)
     }
+}
+
+fn trustee(bay: &Bay) -> Option<Trustee> {
+    let (user_id, password) = (bay.trustee_user_id.clone()?, bay.trustee_password.clone()?);
+    Some(Trustee { user_id, password })
+}
+
+/// The bay's trust, which is good for every stack of its project.
+pub(crate) fn trust(bay: &Bay) -> Option<Credentials> {
+    Some(Credentials::Trust { trustee: trustee(bay)?, trust_id: bay.trust_id.clone()? })
 }
 
 /// What a step has done or decided, to be recorded in one transaction.
