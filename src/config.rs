@@ -20,12 +20,16 @@ mod validate;
 
 pub use effective::Effective;
 pub use faults::{ConfigFaults, Fault, Warning};
-pub use kind::{Compression, FailoverStrategy, LogFormat, LoginMethod, NotificationDriver, OnDeadline};
+pub use kind::{
+    Compression, FailoverStrategy, LogFormat, LoginMethod, NotificationDriver, OnDeadline,
+    Undrained,
+};
 pub use service::ServiceUser;
 pub use settings::{
     ClusterHeatSettings, ConductorSettings, DatabaseSettings, DefaultSettings, HeatClientSettings,
     HeatNotificationSettings, KeystoneAuthSettings, KeystoneAuthtokenSettings, MarathonSettings,
-    NotificationSettings, RabbitSettings, Settings, TelemetrySettings, TrustSettings,
+    MesosSettings, NotificationSettings, RabbitSettings, Settings, TelemetrySettings,
+    TrustSettings,
 };
 pub use show::{default_file, show, show_json};
 pub use sources::Sources;

@@ -1,4 +1,4 @@
-//! What the worker asks of the framework that runs apps on a bay: Marathon today.
+//! What the worker asks of the framework that runs apps on a bay, Marathon today, and of the machines below it.
 //!
 //! Operations depend on the port [`Framework`] only, which speaks of apps and deployments and leaves it to an adapter
 //! how these are spelled. Every call takes the time it may last, `within`: a worker passes less than what remains of
@@ -7,6 +7,7 @@
 //! Nothing here repeats a change by itself: an error says whether it may have taken effect, and the caller looks.
 
 pub mod account;
+pub mod agents;
 pub mod credentials;
 pub mod diagnosis;
 pub mod directory;
@@ -15,6 +16,7 @@ pub mod error;
 pub mod kind;
 pub mod manifest_url;
 pub mod marathon;
+pub mod mesos;
 pub mod seen;
 
 use std::time::Duration;
@@ -23,6 +25,7 @@ use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 
 use crate::app::{AppId, Definition, Manifest, Subject};
+pub use agents::{Agent, AgentId, Agents, Census, Closed, Means};
 pub use credentials::Credentials;
 pub use diagnosis::explain;
 pub use directory::{Directory, Frameworks, Settings};

@@ -27,7 +27,7 @@ use secrecy::SecretString;
 
 pub use credentials::{Credentials, Session, Trustee};
 pub use error::{Error, Kind, Result};
-pub use heat::{Heat, IDS_PER_LISTING, NewStack, Outputs, Stack, StackPatch, StackSummary};
+pub use heat::{Heat, IDS_PER_LISTING, NewStack, Outputs, Stack, StackPatch, StackResource, StackSummary};
 pub use keystone::Keystone;
 pub use settings::Settings;
 
@@ -101,6 +101,14 @@ pub trait Cloud: Send + Sync {
         ids: &[String],
         within: Duration,
     ) -> Result<Vec<StackSummary>>;
+
+    /// The servers in a stack, at any depth, that Heat takes to be broken: it replaces them when the stack is updated.
+    async fn stack_broken_servers(
+        &self,
+        actor: &Credentials,
+        id: &str,
+        within: Duration,
+    ) -> Result<Vec<StackResource>>;
 
     /// Changes some parameters of a stack and keeps its template and all others.
     async fn stack_update(
@@ -211,6 +219,15 @@ impl Cloud for OpenStack {
         within: Duration,
     ) -> Result<Vec<StackSummary>> {
         self.heat.list_everywhere(actor, ids, within).await
+    }
+
+    async fn stack_broken_servers(
+        &self,
+        actor: &Credentials,
+        id: &str,
+        within: Duration,
+    ) -> Result<Vec<StackResource>> {
+        self.heat.broken_servers(actor, id, within).await
     }
 
     async fn stack_update(

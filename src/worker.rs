@@ -110,6 +110,7 @@ impl Worker {
                 default_create_timeout: Some(i64::from(settings.cluster_heat.create_timeout))
                     .filter(|minutes| *minutes > 0),
                 deployments: framework::deployments(settings),
+                draining: framework::draining(settings),
             },
             lease: settings.conductor.operation_lease,
             deadline: settings.conductor.operation_deadline,

@@ -99,6 +99,14 @@ impl Heat {
         }
     }
 
+    /// Marks the server at a private address as broken; says whether there was one.
+    pub(crate) fn break_server(&mut self, private_ip: &str) -> bool {
+        let stacks = self.stacks.iter_mut().filter(|stack| !stack.is_deleted());
+        let mut nodes = stacks.flat_map(|stack| stack.masters.iter_mut().chain(&mut stack.slaves));
+        let found = nodes.find(|node| node.private_ip == private_ip);
+        found.map(|node| node.broken = true).is_some()
+    }
+
     pub(crate) fn remove(&mut self, name_or_id: &str) -> bool {
         let before = self.stacks.len();
         self.moved = true;

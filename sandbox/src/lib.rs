@@ -244,6 +244,12 @@ impl Sandbox {
         world.heat.finish(name, now)
     }
 
+    /// Has Heat find that the server at a private address is broken, as after a check of the stack; says whether there
+    /// was one.
+    pub fn break_server(&self, private_ip: &str) -> bool {
+        self.shared.world().heat.break_server(private_ip)
+    }
+
     /// Removes a stack behind everybody's back, as an operator might.
     pub fn remove_stack(&self, name_or_id: &str) -> bool {
         self.shared.world().heat.remove(name_or_id)

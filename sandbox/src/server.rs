@@ -275,7 +275,7 @@ impl Server {
                 }
             }
             Site::Marathon(place) => marathon::serve(&self.shared, *place, remote, request).await,
-            Site::Mesos(place) => mesos::serve(&self.shared, *place, &request),
+            Site::Mesos(place) => mesos::serve(&self.shared, *place, request).await,
         }
     }
 }

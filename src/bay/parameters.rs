@@ -111,14 +111,14 @@ pub fn stack_parameters(
 
 /// The parameters that change when a bay is scaled.
 ///
-/// The list of agents to remove is sent even when it is empty: Heat keeps the last one, and a new agent may
-/// get the address of one that was removed before.
-pub fn scale_parameters(bay: &Bay) -> Result<Map<String, Value>, ParameterError> {
+/// `leaving` are the private addresses of the agents to remove. The list is sent even when it is empty: Heat keeps the
+/// last one, and a new agent may get the address of one that was removed before.
+pub fn scale_parameters(bay: &Bay, leaving: &[&str]) -> Result<Map<String, Value>, ParameterError> {
     let agents = bay.node_count.ok_or(ParameterError::Missing("number_of_slaves"))?;
     at_least("node_count", agents, 0)?;
     let mut parameters = Parameters::default();
     parameters.value("number_of_slaves", json!(agents));
-    parameters.value("slaves_to_remove", json!([]));
+    parameters.value("slaves_to_remove", json!(leaving));
     Ok(parameters.0)
 }
 
@@ -141,6 +141,16 @@ pub fn apply_outputs(bay: &mut Bay, outputs: &BTreeMap<String, Value>) -> Vec<&'
         None => missing.push("mesos_slaves"),
     }
     missing
+}
+
+/// The private addresses of a stack's agents, in the order of their index; `None` when the stack does not tell them.
+pub fn private_agents(outputs: &BTreeMap<String, Value>) -> Option<Vec<String>> {
+    outputs.get("mesos_slaves_private").and_then(addresses)
+}
+
+/// The public addresses of a stack's agents, in the order of their index.
+pub fn public_agents(outputs: &BTreeMap<String, Value>) -> Option<Vec<String>> {
+    outputs.get("mesos_slaves").and_then(addresses)
 }
 
 /// A list of addresses. A null in it, or for it, is Heat's word for "not yet".

@@ -284,6 +284,14 @@ choices! {
         Cancel = "cancel",
     }
 
+    /// What becomes of a bay's update when the agents that are to go are not empty.
+    Undrained {
+        /// They go all the same.
+        Remove = "remove",
+        /// They stay, and the bay is what it was.
+        Fail = "fail",
+    }
+
     /// Where notifications go.
     NotificationDriver {
         /// Bare JSON on the control exchange.

@@ -9,7 +9,7 @@ mod openstack;
 pub use self::{
     bays::ClusterHeatSettings,
     core::{ConductorSettings, DatabaseSettings, DefaultSettings, TelemetrySettings},
-    framework::MarathonSettings,
+    framework::{MarathonSettings, MesosSettings},
     messaging::{NotificationSettings, RabbitSettings},
     openstack::{
         HeatClientSettings, HeatNotificationSettings, KeystoneAuthSettings, KeystoneAuthtokenSettings,
@@ -58,6 +58,7 @@ sections! {
     heat_notifications: HeatNotificationSettings,
     cluster_heat: ClusterHeatSettings,
     marathon: MarathonSettings,
+    mesos: MesosSettings,
     oslo_messaging_rabbit: RabbitSettings,
     oslo_messaging_notifications: NotificationSettings,
 }

@@ -281,6 +281,14 @@ impl Check<'_> {
             let remedy = "give http_username and http_password, or token, or neither";
             self.fault(("marathon", "http_username"), problem, remedy);
         }
+        let mesos = &self.settings.mesos;
+        if let Err(problem) = Login::new(mesos.http_username.clone(), mesos.http_password.clone(), None) {
+            self.fault(
+                ("mesos", "http_username"),
+                problem,
+                "set http_username and http_password, or neither",
+            );
+        }
         for network in &marathon.manifest_url_allowed_networks {
             if let Err(fault) = Networks::parse([network.as_str()]) {
                 let remedy = "write an address, or a network with its length, such as 10.1.0.0/16";

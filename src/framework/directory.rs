@@ -8,12 +8,13 @@ use std::time::Duration;
 use reqwest::Certificate;
 use uuid::Uuid;
 
-use super::credentials::{Credentials, Keyring};
+use super::credentials::{Credentials, Keyring, Login};
 use super::endpoint::{Access, Endpoint};
 use super::error::{Error, Result};
 use super::kind::Kind;
 use super::marathon::{Limits, Marathon};
-use super::{Framework, Observer};
+use super::mesos::Mesos;
+use super::{Agents, Framework, Observer};
 use crate::bay::Bay;
 
 /// As many bays as are kept in mind; beyond it all are opened anew.
@@ -23,12 +24,19 @@ const KEPT: usize = 10_000;
 pub trait Frameworks: Send + Sync {
     /// The same one for every call, until the bay's addresses change.
     fn of(&self, bay: &Bay) -> Result<Arc<dyn Framework>>;
+
+    /// The machines that the bay's framework runs on.
+    fn agents_of(&self, bay: &Bay) -> Result<Arc<dyn Agents>>;
 }
 
 /// Everything that frameworks are opened with.
 #[derive(Debug, Clone)]
 pub struct Settings {
     pub port: u16,
+    /// Of the Mesos masters.
+    pub mesos_port: u16,
+    /// Who the worker is to the masters.
+    pub mesos_login: Login,
     pub credentials: Keyring,
     pub connect_timeout: Duration,
     pub limits: Limits,
@@ -95,6 +103,18 @@ impl Frameworks for Directory {
         open.insert(bay.uuid, Open { endpoint, framework: Arc::clone(&framework) });
         Ok(framework)
     }
+
+    /// Opened anew each time: nothing is learnt that would be worth keeping between two scalings.
+    fn agents_of(&self, bay: &Bay) -> Result<Arc<dyn Agents>> {
+        let Settings { mesos_port, mesos_login, credentials, limits, .. } = &self.settings;
+        let credentials = credentials.of_bay(bay.uuid);
+        let access = Access { tls: credentials.tls, port: *mesos_port };
+        let endpoint =
+            Endpoint::of(bay, access).map_err(|fault| Error::Config { message: fault.to_string() })?;
+        let http = self.pool(credentials.ca_file.as_ref())?;
+        let observer = Arc::clone(&self.observer);
+        Ok(Arc::new(Mesos::new(http, endpoint, mesos_login, limits.request_timeout, observer)?))
+    }
 }
 
 /// What the locks guard is whole at any moment.
@@ -130,14 +150,15 @@ mod tests {
     use tokio::task::JoinSet;
 
     use super::*;
-    use crate::framework::credentials::Login;
     use crate::framework::kind::LABEL;
 
     fn directory(port: u16, credentials: Keyring) -> Directory {
         rustls::crypto::ring::default_provider().install_default().ok();
         let seconds = Duration::from_secs;
         let limits = Limits { request_timeout: seconds(5), events_silence: seconds(5), event_size: 1000 };
-        let settings = Settings { port, credentials, connect_timeout: seconds(2), limits };
+        let (mesos_port, mesos_login) = (port, Login::None);
+        let settings =
+            Settings { port, mesos_port, mesos_login, credentials, connect_timeout: seconds(2), limits };
         Directory::new(settings, Arc::new(()))
     }
 

@@ -1,6 +1,6 @@
 //! Marathon 0.8 to 1.11 behind the port [`Framework`].
 
-mod client;
+pub(super) mod client;
 mod error;
 mod events;
 mod leader;

@@ -19,10 +19,15 @@ use super::http::{Client, Deadline, Observer, Request};
 use super::keystone::Keystone;
 use super::settings::{EndpointSettings, Interface, Limits};
 
-pub use stack::{NewStack, Outputs, Stack, StackPatch, StackSummary};
+pub use stack::{NewStack, Outputs, Stack, StackPatch, StackResource, StackSummary};
 
 const SERVICE: &str = "heat";
 const SERVICE_TYPE: &str = "orchestration";
+
+const SERVER: &str = "OS::Nova::Server";
+const FAILED: &str = "FAILED";
+/// A bay's servers are in the stack of a node, which is in the stack of a group, which is in the bay's.
+const NESTING: &str = "3";
 
 /// How many ids one listing asks for: some 2,000 characters of query, which every proxy lets pass.
 pub const IDS_PER_LISTING: usize = 50;
@@ -165,6 +170,32 @@ impl Heat {
         };
         let answer = self.keystone.send(&self.http, actor, request, deadline).await?;
         Ok(answer.json::<Listed>()?.stacks)
+    }
+
+    /// The servers of a stack and of those nested in it that are in a failed state.
+    pub async fn broken_servers(
+        &self,
+        actor: &Credentials,
+        id: &str,
+        within: Duration,
+    ) -> Result<Vec<StackResource>> {
+        #[derive(Deserialize)]
+        struct Listed {
+            resources: Vec<StackResource>,
+        }
+        let request = |session: &Session| {
+            let mut url = self.stacks(session, &[id, "resources"])?;
+            url.query_pairs_mut()
+                .append_pair("nested_depth", NESTING)
+                .append_pair("type", SERVER)
+                .append_pair("status", FAILED);
+            Ok(Request::get(url))
+        };
+        let answer = self.keystone.send(&self.http, actor, request, Deadline::within(within)).await?;
+        let mut found = answer.json::<Listed>()?.resources;
+        // Releases differ in which filters they know.
+        found.retain(|resource| resource.kind == SERVER && resource.status.ends_with(FAILED));
+        Ok(found)
     }
 
     /// Changes some parameters of a stack.

@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::bay::Status;
+use crate::bay::scale_down::Why;
 use crate::error::Fault;
+use crate::framework::AgentId;
 use crate::notify::Initiator;
 
 /// Stored as MessagePack, encrypted; every field that a later release adds needs a default.
@@ -27,12 +29,77 @@ pub struct Progress {
     /// Heat was asked for the stack and the answer is not known: it may still appear.
     #[serde(default)]
     pub stack_may_appear: bool,
+    /// The agents that the caller wants to go, by their addresses.
+    #[serde(default)]
+    pub nodes_to_remove: Vec<String>,
+    /// The agents that go.
+    #[serde(default)]
+    pub removal: Option<Removal>,
+    /// The bay is updated although its number of agents stays the same: Heat is to replace what is broken.
+    #[serde(default)]
+    pub repair: Option<Repair>,
     /// What is done to an app.
     #[serde(default)]
     pub work: Option<Work>,
     /// Which deployment is ended.
     #[serde(default)]
     pub cancelled: Option<Cancelled>,
+}
+
+/// Which agents an update takes away, and how far that has come. It is committed before anything is done to them, so
+/// that whoever goes on with the update goes on with the same ones.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Removal {
+    /// The first one goes first.
+    pub leaving: Vec<Leaver>,
+    /// When their draining is given up, in milliseconds of the database's clock.
+    pub until_ms: i64,
+    /// Nothing is kept from work any more that was for this update.
+    #[serde(default)]
+    pub opened: bool,
+    /// What the bay's status is to tell of this besides what Heat says.
+    #[serde(default)]
+    pub notes: Vec<String>,
+}
+
+/// An update for the sake of what is broken. Its parameters do not tell it from the one before.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Repair {
+    /// When the stack was updated last before, once that is known.
+    #[serde(default)]
+    pub updated: Option<String>,
+}
+
+/// An agent that goes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Leaver {
+    /// Its private address, as the stack tells it.
+    pub address: String,
+    pub why: Why,
+    /// As the masters know it, unless they do not.
+    #[serde(default)]
+    pub agent: Option<AgentId>,
+    /// Whether it was kept from work before: then it is not for us to open it.
+    #[serde(default)]
+    pub closed_before: bool,
+}
+
+impl Removal {
+    /// The agents that this update keeps from work.
+    pub fn ours(&self) -> impl Iterator<Item = (&Leaver, &AgentId)> {
+        let ours = self.leaving.iter().filter(|leaver| !leaver.closed_before && !self.opened);
+        ours.filter_map(|leaver| Some((leaver, leaver.agent.as_ref()?)))
+    }
+
+    pub fn addresses(&self) -> Vec<&str> {
+        self.leaving.iter().map(|leaver| leaver.address.as_str()).collect()
+    }
+
+    /// A reason with what is to be told besides.
+    pub fn told(&self, reason: Option<String>) -> Option<String> {
+        let texts: Vec<String> = reason.into_iter().chain(self.notes.iter().cloned()).collect();
+        (!texts.is_empty()).then(|| texts.join(" "))
+    }
 }
 
 /// What was asked of an app, and how far it has come.

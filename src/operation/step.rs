@@ -80,6 +80,25 @@ pub struct Settings {
     /// Minutes that Heat gives a stack when the request names none.
     pub default_create_timeout: Option<i64>,
     pub deployments: Deployments,
+    pub draining: Draining,
+}
+
+/// How agents are emptied before they go.
+#[derive(Debug, Clone, Copy)]
+pub struct Draining {
+    /// How long it may take.
+    pub deadline: Duration,
+    /// What follows when it takes longer.
+    pub on_deadline: Undrained,
+    /// What follows when nobody says what runs on them.
+    pub unreachable: Undrained,
+}
+
+/// What becomes of an update whose agents are not empty.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Undrained {
+    Remove,
+    Fail,
 }
 
 /// How a framework's deployments are waited for.
@@ -113,19 +132,28 @@ impl Scene<'_, Bay> {
 
     /// What long work is done with: the bay's trust, else the service user.
     pub fn standing(&self) -> Option<Credentials> {
-        trust(self.subject).or_else(|| self.service())
+        standing(self.subject, self.settings)
     }
 
     /// The service user in the bay's project, if one is configured.
     pub fn service(&self) -> Option<Credentials> {
-        let project_id = self.subject.project_id.clone();
-        self.settings.service_user.then_some(Credentials::Service { project_id })
+        service(self.subject, self.settings)
     }
 
     /// The user that the bay's trust is given to, once it is known.
     pub fn trustee(&self) -> Option<Trustee> {
         trustee(self.subject)
     }
+}
+
+/// What work on a bay is done with when its caller is not there: the bay's trust, else the service user.
+pub(crate) fn standing(bay: &Bay, settings: &Settings) -> Option<Credentials> {
+    trust(bay).or_else(|| service(bay, settings))
+}
+
+fn service(bay: &Bay, settings: &Settings) -> Option<Credentials> {
+    let project_id = bay.project_id.clone();
+    settings.service_user.then_some(Credentials::Service { project_id })
 }
 
 fn trustee(bay: &Bay) -> Option<Trustee> {

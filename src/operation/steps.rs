@@ -10,6 +10,7 @@ pub mod bay_delete;
 pub mod bay_update;
 mod deployment;
 pub mod deployment_cancel;
+mod drain;
 mod stack;
 
 use crate::app::App;

@@ -8,7 +8,7 @@ use crate::framework::manifest_url::{self, Fetcher, Networks};
 use crate::framework::marathon::Limits;
 use crate::framework::{self, Directory, Observer};
 use crate::operation::progress::OnDeadline;
-use crate::operation::step::Deployments;
+use crate::operation::step::{Deployments, Draining, Undrained};
 use crate::telemetry::metrics::{self, Answer};
 
 /// The frameworks of all bays.
@@ -25,8 +25,14 @@ pub fn frameworks(settings: &Settings, observer: std::sync::Arc<dyn Observer>) -
         Some(file) => Keyring::read(file, any).context("[marathon] credentials_file")?,
         None => Keyring::of(any),
     };
+    let mesos = &settings.mesos;
+    let mesos_login = Login::new(mesos.http_username.clone(), mesos.http_password.clone(), None)
+        .map_err(anyhow::Error::msg)
+        .context("[mesos]")?;
     let settings = framework::Settings {
         port: marathon.port,
+        mesos_port: mesos.port,
+        mesos_login,
         credentials,
         connect_timeout: marathon.connect_timeout,
         limits: Limits {
@@ -59,6 +65,20 @@ pub(super) fn deployments(settings: &Settings) -> Deployments {
             config::OnDeadline::Rollback => OnDeadline::Rollback,
             config::OnDeadline::Cancel => OnDeadline::Cancel,
         },
+    }
+}
+
+/// How agents are emptied before they go.
+pub(super) fn draining(settings: &Settings) -> Draining {
+    let conductor = &settings.conductor;
+    let undrained = |configured| match configured {
+        config::Undrained::Remove => Undrained::Remove,
+        config::Undrained::Fail => Undrained::Fail,
+    };
+    Draining {
+        deadline: conductor.drain_deadline,
+        on_deadline: undrained(conductor.drain_on_deadline),
+        unreachable: undrained(conductor.drain_unreachable),
     }
 }
 

@@ -40,7 +40,14 @@ impl Town {
         let limits =
             Limits { request_timeout: ENOUGH, events_silence: Duration::from_secs(5), event_size: 1 << 20 };
         let credentials = Keyring::of(Credentials { login, ..Credentials::default() });
-        let settings = Settings { port: 8080, credentials, connect_timeout: Duration::from_secs(2), limits };
+        let settings = Settings {
+            port: 8080,
+            mesos_port: 5050,
+            mesos_login: Login::None,
+            credentials,
+            connect_timeout: Duration::from_secs(2),
+            limits,
+        };
         Directory::new(settings, Arc::new(())).of(&self.bay).unwrap()
     }
 

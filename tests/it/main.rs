@@ -47,6 +47,8 @@ mod readme;
 #[cfg(test)]
 mod replay;
 #[cfg(test)]
+mod scaling;
+#[cfg(test)]
 mod secrets;
 #[cfg(all(test, feature = "fault-points"))]
 mod set_aside;

@@ -16,7 +16,11 @@ pub(crate) async fn survives(kind: Kind, point: &str) {
     let undoing = point.contains("/undo_");
     let bay = match kind {
         Kind::BayCreate => None,
-        Kind::BayUpdate | Kind::BayDelete => Some(existing_bay(&world).await),
+        Kind::BayUpdate | Kind::BayDelete => {
+            let bay = existing_bay(&world).await;
+            occupy(&world.sandbox);
+            Some(bay)
+        }
         Kind::AppCreate
         | Kind::AppUpdate
         | Kind::AppDelete
@@ -55,6 +59,14 @@ async fn existing_bay(world: &World) -> (String, String) {
     (uuid, model)
 }
 
+/// Both agents have work, and the second one has less: it is the one that is emptied and goes.
+fn occupy(sandbox: &Sandbox) {
+    let marathon = sandbox.marathons().into_iter().next().expect("the bay has a Marathon");
+    for (host, tasks) in marathon.agents().iter().zip([2, 1]) {
+        assert!(marathon.occupy(host, tasks));
+    }
+}
+
 /// Heat understands and refuses: what was made before is undone.
 fn refuse_stacks(sandbox: &Sandbox) {
     let body = json!({ "code": 400, "title": "Bad Request", "explanation": "refused", "error": {
@@ -68,7 +80,7 @@ fn command<'a>(kind: Kind, model: &str, bay: Option<&str>) -> (&'a str, Value) {
     match kind {
         Kind::BayCreate => ("bay_create", Caller::bay_args(model, 2)),
         Kind::BayUpdate => {
-            ("bay_update", json!({ "bay": object("Bay", "1.5", json!({ "uuid": bay, "node_count": 4 })) }))
+            ("bay_update", json!({ "bay": object("Bay", "1.5", json!({ "uuid": bay, "node_count": 1 })) }))
         }
         Kind::BayDelete => ("bay_delete", json!({ "uuid": bay })),
         Kind::AppCreate
@@ -108,8 +120,13 @@ async fn check_end(
         }
         Kind::BayUpdate => {
             let bay = caller.wait_for_status(&bay.expect("a bay"), "UPDATE_COMPLETE").await;
-            assert_eq!(data(&bay)["node_count"], 4);
-            assert_eq!(data(&bay)["node_addresses"].as_array().map(Vec::len), Some(4));
+            assert_eq!(data(&bay)["node_count"], 1);
+            assert_eq!(data(&bay)["node_addresses"].as_array().map(Vec::len), Some(1));
+            let members: Vec<u32> = sandbox.stacks()[0].slaves.iter().map(|slave| slave.index).collect();
+            assert_eq!(members, [0], "the one that was chosen first is the one that goes");
+            let marathon = sandbox.marathons().into_iter().next().expect("the bay has a Marathon");
+            assert!(marathon.closed().is_empty(), "no agent is kept from work");
+            assert_eq!(sandbox.count(Service::Mesos, "POST", "/api/v1"), 1, "one agent is drained, once");
             assert_remaining(sandbox, 1);
         }
         Kind::AppCreate

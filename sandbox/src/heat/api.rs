@@ -25,6 +25,8 @@ pub(crate) fn router() -> Router<Shared> {
         .route("/", get(versions))
         .route("/v1/{project}/stacks", post(create).get(list))
         .route("/v1/{project}/stacks/{name}", any(find))
+        .route("/v1/{project}/stacks/{name}/resources", get(find_resources))
+        .route("/v1/{project}/stacks/{name}/{id}/resources", get(resources))
         .route("/v1/{project}/stacks/{name}/{id}", get(show).put(replace).patch(patch).delete(delete))
         .fallback(|| async { StatusCode::NOT_FOUND })
 }
@@ -156,6 +158,42 @@ async fn find(
         location = format!("{location}?{query}");
     }
     Ok((StatusCode::FOUND, [(LOCATION, location)]).into_response())
+}
+
+async fn find_resources(
+    State(shared): State<Shared>,
+    Path((project, name)): Path<(String, String)>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Result<Response, Error> {
+    let world = shared.world();
+    caller(&shared, &world, &headers, &project)?;
+    let stack = world.heat.find(&project, &name).ok_or(Error::NotFound(name))?;
+    let link = view::link(stack, &shared.heat_url(&project));
+    let location = format!("{link}/resources?{}", query.unwrap_or_default());
+    Ok((StatusCode::FOUND, [(LOCATION, location)]).into_response())
+}
+
+/// The servers of a stack's nodes, which are in stacks nested in it: nothing without a depth.
+async fn resources(
+    State(shared): State<Shared>,
+    Path((project, name, id)): Path<(String, String, String)>,
+    Query(query): Query<Vec<(String, String)>>,
+    headers: HeaderMap,
+) -> Result<Json<Value>, Error> {
+    let world = shared.world();
+    caller(&shared, &world, &headers, &project)?;
+    let stack = world.heat.find(&project, &id).filter(|stack| stack.id == id && stack.name == name);
+    let stack = stack.ok_or(Error::NotFound(name))?;
+    let asked = |key: &str| query.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str());
+    let deep = asked("nested_depth").and_then(|depth| depth.parse::<u32>().ok()).unwrap_or_default() >= 2;
+    let mut servers = if deep { view::servers(stack) } else { Vec::new() };
+    servers.retain(|server| {
+        let status = server["resource_status"].as_str().unwrap_or_default();
+        asked("status").is_none_or(|wanted| status.ends_with(wanted))
+            && asked("type").is_none_or(|wanted| server["resource_type"] == wanted)
+    });
+    Ok(Json(json!({"resources": servers})))
 }
 
 #[derive(Deserialize)]

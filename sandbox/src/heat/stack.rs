@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde_json::Value;
 use time::OffsetDateTime;
+use uuid::Uuid;
 
 use super::template::Template;
 
@@ -43,6 +44,10 @@ pub struct Node {
     pub index: u32,
     pub private_ip: String,
     pub public_ip: String,
+    /// The server behind the addresses: another one when it was replaced.
+    pub server: String,
+    /// Whether Heat takes the server to be broken.
+    pub broken: bool,
 }
 
 /// A stack as the sandbox holds it.
@@ -161,8 +166,19 @@ impl Stack {
         self.progress = Progress::Complete;
         self.reason = format!("Stack {action} completed successfully");
         match self.action {
-            StackAction::Create | StackAction::Update => self.resize(floating),
+            StackAction::Create | StackAction::Update => {
+                self.replace_broken();
+                self.resize(floating);
+            }
             StackAction::Delete => self.deleted = Some(at),
+        }
+    }
+
+    /// Every update replaces servers that are broken; their ports, and so their addresses, stay.
+    fn replace_broken(&mut self) {
+        for node in self.masters.iter_mut().chain(&mut self.slaves).filter(|node| node.broken) {
+            node.server = Uuid::new_v4().to_string();
+            node.broken = false;
         }
     }
 
@@ -203,6 +219,8 @@ fn grow_or_shrink(nodes: &mut Vec<Node>, size: usize, removed: &[u32], offset: u
                 index,
                 private_ip: format!("10.0.{}.{}", private / 250, private % 250 + 1),
                 public_ip: format!("172.24.{}.{}", 4 + public / 250 % 250, public % 250 + 2),
+                server: Uuid::new_v4().to_string(),
+                broken: false,
             });
         }
         index += 1;

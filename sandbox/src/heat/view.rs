@@ -70,6 +70,30 @@ fn outputs(stack: &Stack) -> Value {
     stack.template.outputs.iter().map(|(name, description)| show(name, description)).collect()
 }
 
+/// The servers of a stack's nodes, as a listing of resources shows them.
+pub(super) fn servers(stack: &Stack) -> Vec<Value> {
+    let status = |node: &Node| {
+        let whole = format!("{}_COMPLETE", stack.action.name());
+        if node.broken { "CHECK_FAILED".to_owned() } else { whole }
+    };
+    let group = |name: &str, nodes: &[Node]| -> Vec<Value> {
+        let tell = |node: &Node| {
+            json!({
+                "resource_name": "server",
+                "resource_type": "OS::Nova::Server",
+                "resource_status": status(node),
+                "resource_status_reason": "",
+                "physical_resource_id": node.server,
+                "logical_resource_id": "server",
+                "parent_resource": node.index.to_string(),
+                "stack_name": format!("{}-{name}-x-{}-x", stack.name, node.index),
+            })
+        };
+        nodes.iter().map(tell).collect()
+    };
+    [group("masters", &stack.masters), group("agents", &stack.slaves)].concat()
+}
+
 /// An output is null until there is something behind it, and one that is no Mesos cluster's stays so.
 fn output(stack: &Stack, name: &str) -> Value {
     let never_built = stack.action == StackAction::Create && stack.progress != Progress::Complete;

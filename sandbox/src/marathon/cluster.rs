@@ -19,6 +19,7 @@ use super::path::PathId;
 use super::queue::{Agent, Delay, Queued};
 use super::root::{Root, Spec};
 use super::schedule::{Occurrence, Schedule};
+use super::service::{Foreign, OutOfService};
 use super::tasks::{Failure, Task, TaskState};
 
 #[derive(Debug)]
@@ -46,6 +47,11 @@ pub(crate) struct Cluster {
     pub(crate) queue: BTreeMap<PathId, Queued>,
     pub(crate) delays: BTreeMap<PathId, Delay>,
     pub(crate) agents: Vec<Agent>,
+    /// The machines, whether or not they are down.
+    pub(super) hosts: Vec<String>,
+    pub(crate) service: OutOfService,
+    pub(crate) foreign: Vec<Foreign>,
+    pub(super) foreign_so_far: u64,
     pub(crate) scripts: Vec<Script>,
     pub(crate) bus: Bus,
     pub(crate) schedule: Schedule,
@@ -81,6 +87,10 @@ impl Cluster {
             queue: BTreeMap::new(),
             delays: BTreeMap::new(),
             agents: Vec::new(),
+            hosts: Vec::new(),
+            service: OutOfService::default(),
+            foreign: Vec::new(),
+            foreign_so_far: 0,
             scripts: Vec::new(),
             bus: Bus::default(),
             schedule: Schedule::default(),
@@ -96,18 +106,21 @@ impl Cluster {
 
     /// Makes the agents those hosts; what ran on others is lost.
     pub(crate) fn set_agents(&mut self, hosts: &[String], at: OffsetDateTime) {
+        self.hosts = hosts.to_vec();
+        let hosts: Vec<&String> = hosts.iter().filter(|host| !self.service.down.contains(*host)).collect();
         let (stay, leave): (Vec<Agent>, Vec<Agent>) =
-            self.agents.drain(..).partition(|agent| hosts.contains(&agent.host));
+            self.agents.drain(..).partition(|agent| hosts.contains(&&agent.host));
         self.agents = stay;
-        for host in hosts {
-            if self.agents.iter().all(|agent| agent.host != *host) {
+        for host in &hosts {
+            if self.agents.iter().all(|agent| agent.host != **host) {
                 let (cpus, mem) = (self.config.agent_cpus, self.config.agent_mem);
                 let id = format!("{}-S{}", self.framework_id.trim_end_matches("-0000"), self.next_agent);
                 self.next_agent += 1;
                 let total = Resources { cpus, mem, disk: 100_000.0, gpus: 0.0 };
-                self.agents.push(Agent { id, host: host.clone(), total });
+                self.agents.push(Agent { id, host: (*host).clone(), total });
             }
         }
+        self.foreign.retain(|task| leave.iter().all(|agent| agent.id != task.agent));
         let gone = |task: &&Task| leave.iter().any(|agent| agent.id == task.agent);
         let lost: Vec<String> = self.tasks.iter().filter(gone).map(|task| task.id.clone()).collect();
         for id in lost {

@@ -48,6 +48,8 @@ pub struct MarathonConfig {
     pub tls: bool,
     /// How many times faster than a real one time passes: at 1 a launch takes 2 s and a heartbeat comes after 10 s.
     pub speed: u32,
+    /// What the Mesos masters say that they are.
+    pub mesos_version: &'static str,
     /// The Mesos agents by hostname.
     pub agents: Vec<String>,
     pub agent_cpus: f64,
@@ -67,6 +69,7 @@ impl Default for MarathonConfig {
             access: Access::Open,
             tls: false,
             speed: 100,
+            mesos_version: "1.11.0",
             agents: (1..=3).map(agent).collect(),
             agent_cpus: 4.0,
             agent_mem: 8192.0,

@@ -137,7 +137,7 @@ impl Cluster {
     }
 
     /// Does all that the steps under way call for, and takes the next ones. Without a leader nothing moves.
-    pub(super) fn progress(&mut self, at: OffsetDateTime) {
+    pub(crate) fn progress(&mut self, at: OffsetDateTime) {
         if self.leader.is_none() {
             return;
         }

@@ -144,6 +144,42 @@ impl Marathon {
         })
     }
 
+    /// The Mesos agents by hostname.
+    #[must_use]
+    pub fn agents(&self) -> Vec<String> {
+        self.look(|cluster| cluster.agents.iter().map(|agent| agent.host.clone()).collect())
+    }
+
+    /// The machines that new work is kept away from, or is to be: agents that are drained, and whatever the maintenance
+    /// schedule names.
+    #[must_use]
+    pub fn closed(&self) -> Vec<String> {
+        self.look(|cluster| {
+            let agents = cluster.agents.iter().filter(|agent| cluster.is_closed(agent));
+            let mut hosts: Vec<String> = agents.map(|agent| agent.host.clone()).collect();
+            let scheduled = cluster.service.scheduled().filter_map(|machine| machine["hostname"].as_str());
+            hosts.extend(scheduled.map(str::to_owned));
+            hosts.sort();
+            hosts.dedup();
+            hosts
+        })
+    }
+
+    /// Has another framework run so many tasks on a host; false when there is no such agent.
+    pub fn occupy(&self, host: &str, tasks: usize) -> bool {
+        self.change(|cluster, _| cluster.occupy(host, tasks, false))
+    }
+
+    /// Likewise, with tasks that do not end when they are told to.
+    pub fn occupy_for_good(&self, host: &str, tasks: usize) -> bool {
+        self.change(|cluster, _| cluster.occupy(host, tasks, true))
+    }
+
+    /// Ends the tasks of other frameworks on a host.
+    pub fn vacate(&self, host: &str) {
+        self.change(|cluster, _| cluster.vacate(host));
+    }
+
     /// The leader is gone; the next node leads after the time of an election.
     pub fn fail_over(&self) {
         self.change(Cluster::fail_over);

@@ -181,7 +181,7 @@ impl Cluster {
         };
         let mut best: Option<(Agent, Resources)> = None;
         let mut unused = Vec::new();
-        for agent in &self.agents {
+        for agent in self.agents.iter().filter(|agent| self.is_offered(agent)) {
             let free = self.free(agent);
             match unschedulable.or_else(|| self.objection(spec, agent, free)) {
                 Some(reason) => unused.push(Unused { agent: agent.clone(), free, reason, at }),
@@ -228,9 +228,11 @@ impl Cluster {
         const TOLERANCE: f64 = 1e-6;
         let needed = spec.definition.resources();
         let lacks = |needed: f64, free: f64| needed > free + TOLERANCE;
+        let maintained = self.config.profile.since(1, 7) && self.service.is_scheduled(&agent.host);
         let objections = [
             (0, !spec.definition.accepts_any_role()),
             (1, !self.fulfils_constraints(spec, agent)),
+            (3, maintained),
             (4, lacks(needed.cpus, free.cpus)),
             (5, lacks(needed.mem, free.mem)),
             (6, lacks(needed.disk, free.disk)),

@@ -8,6 +8,7 @@ mod groups;
 mod nodes;
 mod peers;
 mod refusals;
+mod service;
 mod tasks;
 mod versions;
 

@@ -114,7 +114,7 @@ fn the_template_declares_what_is_sent_and_is_sent_what_it_requires() {
     let cidr = BayModel { fixed_network: some("10.1.0.0/24"), ..full_model() };
     let sent: BTreeSet<String> = names(parameters(&bay(), &full_model()))
         .chain(names(parameters(&bay(), &cidr)))
-        .chain(names(scale_parameters(&bay()).unwrap()))
+        .chain(names(scale_parameters(&bay(), &[]).unwrap()))
         .collect();
     for name in &sent {
         assert!(declared.contains_key(name.as_str()), "{name} is sent but not declared");
@@ -211,9 +211,9 @@ fn a_quorum_is_a_true_majority() {
 #[test]
 fn scaling_forgets_the_agents_removed_before() {
     let expected = json!({"number_of_slaves": 5, "slaves_to_remove": []});
-    assert_eq!(Value::Object(scale_parameters(&bay()).unwrap()), expected);
+    assert_eq!(Value::Object(scale_parameters(&bay(), &[]).unwrap()), expected);
     let unknown = Bay { node_count: None, ..bay() };
-    assert_eq!(scale_parameters(&unknown), Err(ParameterError::Missing("number_of_slaves")));
+    assert_eq!(scale_parameters(&unknown, &[]), Err(ParameterError::Missing("number_of_slaves")));
 }
 
 #[test]

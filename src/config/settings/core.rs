@@ -5,7 +5,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use secrecy::SecretString;
 
 use crate::config::{
-    kind::LogFormat,
+    kind::{LogFormat, Undrained},
     option::{
         address, boolean, choice, duration, duration_from, integer, list, path, pattern, section, text, url,
     },
@@ -63,6 +63,14 @@ section! {
         /// Lists the stacks of all projects at once, as the service user. Heat's own policy does not grant that to
         /// anybody; where it is refused projects are listed one by one.
         global_stack_list: bool = boolean("false").also(&[("DEFAULT", "periodic_global_stack_list")]);
+        /// How long the agents that a smaller bay loses may take to get empty, once they are kept from new tasks.
+        drain_deadline: Duration = duration_from("10m", Duration::from_millis(10));
+        /// What becomes of the update when they are not empty then: they are removed with what still runs there, or
+        /// they stay, get work again, and the bay is what it was.
+        drain_on_deadline: Undrained = choice("remove", Undrained::CHOICES);
+        /// What becomes of it when the bay's Mesos masters cannot be asked what runs where: the agents with the highest
+        /// index are removed, as Heat would, or the bay stays what it was.
+        drain_unreachable: Undrained = choice("remove", Undrained::CHOICES);
         /// How often the worker says in magnum_service that it is up. The API takes it to be down after its own
         /// [DEFAULT] service_down_time.
         report_interval: Duration = duration_from("60s", Duration::from_millis(100));

@@ -9,6 +9,19 @@ use crate::config::kind::OnDeadline;
 use crate::config::option::{boolean, choice, duration_from, integer, list, path, port, section, text};
 
 section! {
+    /// The Mesos masters of bays, which are asked what runs where when a bay gets smaller. Whether they are spoken to
+    /// over TLS, and which authorities may sign their certificates, is as for Marathon.
+    "mesos" => MesosSettings {
+        /// The port of the Mesos master on a bay's masters.
+        port: u16 = port("5050");
+        /// The principal for HTTP basic authentication.
+        http_username: Option<String> = text("");
+        /// Its secret.
+        http_password: Option<SecretString> = text("").secret();
+    }
+}
+
+section! {
     /// Marathon, which runs the apps of bays.
     "marathon" => MarathonSettings {
         /// The port of Marathon on a bay's masters.

@@ -26,20 +26,20 @@ const BODY_LIMIT: usize = 32 * 1024 * 1024;
 
 /// The moment by which a call has ended.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Deadline(Instant);
+pub(in crate::framework) struct Deadline(Instant);
 
 impl Deadline {
-    pub(super) fn within(duration: Duration) -> Self {
+    pub(in crate::framework) fn within(duration: Duration) -> Self {
         Self(Instant::now() + duration)
     }
 
-    pub(super) fn remaining(self) -> Duration {
+    pub(in crate::framework) fn remaining(self) -> Duration {
         self.0.saturating_duration_since(Instant::now())
     }
 }
 
 /// A request to whichever master answers it.
-pub(super) struct Request {
+pub(in crate::framework) struct Request {
     method: Method,
     path: Vec<String>,
     query: Vec<(&'static str, String)>,
@@ -52,11 +52,11 @@ impl Request {
         Self { method, path, query: Vec::new(), body: None }
     }
 
-    pub(super) fn get(path: &[&str]) -> Self {
+    pub(in crate::framework) fn get(path: &[&str]) -> Self {
         Self::new(Method::GET, path)
     }
 
-    pub(super) fn post(path: &[&str]) -> Self {
+    pub(in crate::framework) fn post(path: &[&str]) -> Self {
         Self::new(Method::POST, path)
     }
 
@@ -93,7 +93,7 @@ impl Request {
         self.query("force", if force == Force::Override { "true" } else { "false" })
     }
 
-    pub(super) fn json(mut self, body: &impl Serialize) -> Self {
+    pub(in crate::framework) fn json(mut self, body: &impl Serialize) -> Self {
         self.body = Some(serde_json::to_vec(body).expect("bodies have text keys and no failing serializers"));
         self
     }
@@ -117,7 +117,7 @@ impl Request {
 }
 
 /// A success, read whole.
-pub(super) struct Answer {
+pub(in crate::framework) struct Answer {
     pub(super) headers: HeaderMap,
     body: Vec<u8>,
     effect: Effect,
@@ -125,7 +125,7 @@ pub(super) struct Answer {
 
 impl Answer {
     /// The body as JSON. The fault names the place, never the text: definitions can hold passwords.
-    pub(super) fn json<T: DeserializeOwned>(&self) -> Result<T> {
+    pub(in crate::framework) fn json<T: DeserializeOwned>(&self) -> Result<T> {
         let body: &[u8] = if self.body.is_empty() { b"null" } else { &self.body };
         serde_json::from_slice(body).map_err(|fault| {
             let place = format!("line {}, column {}", fault.line(), fault.column());
@@ -141,17 +141,19 @@ impl Answer {
 }
 
 /// One bay's Marathon over one connection pool.
-pub(super) struct Client {
+pub(in crate::framework) struct Client {
     http: reqwest::Client,
     masters: Masters,
     authorization: Option<HeaderValue>,
     secret: Option<SecretString>,
     request_timeout: Duration,
     observer: Arc<dyn Observer>,
+    /// Whether a master that sends us on merely says that another one leads.
+    only_leaders_answer: bool,
 }
 
 impl Client {
-    pub(super) fn new(
+    pub(in crate::framework) fn new(
         http: reqwest::Client,
         endpoint: Endpoint,
         login: &Login,
@@ -168,7 +170,21 @@ impl Client {
                 (Some(sensitive(&format!("token={}", token.expose_secret()))?), Some(token.clone()))
             }
         };
-        Ok(Self { http, masters: Masters::new(endpoint), authorization, secret, request_timeout, observer })
+        let masters = Masters::new(endpoint);
+        Ok(Self {
+            http,
+            masters,
+            authorization,
+            secret,
+            request_timeout,
+            observer,
+            only_leaders_answer: false,
+        })
+    }
+
+    /// For servers that do not pass requests on: one that sends us on has done nothing, and the next is asked.
+    pub(in crate::framework) fn where_only_leaders_answer(self) -> Self {
+        Self { only_leaders_answer: true, ..self }
     }
 
     pub(super) fn masters(&self) -> &Masters {
@@ -176,7 +192,7 @@ impl Client {
     }
 
     /// Sends a request to the masters in turn, until one answers it or may have acted on it.
-    pub(super) async fn send(&self, request: Request, within: Duration) -> Result<Answer> {
+    pub(in crate::framework) async fn send(&self, request: Request, within: Duration) -> Result<Answer> {
         let (deadline, effect) = (Deadline::within(within), request.effect());
         let mut last = Error::Unavailable { message: "there is no time left".to_owned(), retry_after: None };
         let mut order = self.masters.order();
@@ -229,6 +245,10 @@ impl Client {
         let (status, headers, body) = read?;
         if (200..300).contains(&status) {
             return Ok(Answer { headers, body, effect });
+        }
+        if self.only_leaders_answer && status == 307 {
+            let message = "another master leads, and none of those that are known".to_owned();
+            return Err(Error::Unavailable { message, retry_after: None });
         }
         Err(refused(status, &headers, &body, effect, |text| self.scrub(text)))
     }

@@ -83,6 +83,23 @@ pub struct StackSummary {
     pub updated_time: Option<String>,
 }
 
+/// A part of a stack.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct StackResource {
+    #[serde(rename = "resource_name")]
+    pub name: String,
+    #[serde(rename = "resource_type", default)]
+    pub kind: String,
+    /// Such as `CHECK_FAILED`.
+    #[serde(rename = "resource_status", default)]
+    pub status: String,
+    #[serde(rename = "physical_resource_id", default)]
+    pub physical_id: Option<String>,
+    /// The stack it is in, as newer releases tell it.
+    #[serde(default)]
+    pub stack_name: Option<String>,
+}
+
 impl fmt::Debug for NewStack {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("NewStack")

@@ -1,4 +1,5 @@
-//! Scaling a bay: the stack is told its new number of agents, then waited for.
+//! Scaling a bay: the stack is told its new number of agents, then waited for. Agents that go are chosen and emptied
+//! first.
 
 use async_trait::async_trait;
 
@@ -6,14 +7,17 @@ use crate::bay::{Bay, Status, parameters};
 use crate::error::Fault;
 use crate::notify::Outcome;
 use crate::openstack::{Error, Outputs, StackPatch};
+use crate::operation::progress::{Progress, Removal};
 use crate::operation::step::{Answer, Change, Plan, Scene, Step, StepError, with_status};
+use crate::operation::steps::drain::{self, CHOOSE, ChooseAgents, DRAIN, DrainAgents, OPEN, OpenAgents};
 use crate::operation::steps::stack::{self, Action, AwaitStack};
 
 pub struct BayUpdate;
 
-static STEPS: &[&dyn Step] = &[&UpdateStack, &AwaitStack(Action::Update)];
+static STEPS: &[&dyn Step] =
+    &[&ChooseAgents, &DrainAgents, &UpdateStack, &AwaitStack(Action::Update), &OpenAgents];
 
-const STACK: &str = "stack";
+pub(super) const STACK: &str = "stack";
 
 impl Plan for BayUpdate {
     fn steps(&self) -> &'static [&'static dyn Step] {
@@ -21,13 +25,21 @@ impl Plan for BayUpdate {
     }
 
     fn failed(&self, scene: &Scene<'_>, fault: Fault) -> Change {
-        let reason = fault.to_string();
-        let bay = if scene.operation.step == STACK {
-            as_before(scene)
-        } else {
-            with_status(scene.subject, Status::UpdateFailed, Some(reason.clone()))
-        };
-        Change::failed(reason).save(bay).reply(Answer::Fault(fault)).event(Outcome::Failure)
+        let kept = scene.progress.removal.as_ref().is_some_and(|removal| removal.ours().next().is_some());
+        match scene.operation.step.as_str() {
+            // What was kept from work for this update gets work again.
+            DRAIN | STACK if kept => {
+                let progress = Progress { failure: Some(fault), ..scene.progress.clone() };
+                Change::step(OPEN).progress(progress)
+            }
+            CHOOSE | DRAIN | STACK => as_before(scene, fault),
+            OPEN => drain::kept_closed(scene, &fault),
+            _ => {
+                let reason = fault.to_string();
+                let bay = with_status(scene.subject, Status::UpdateFailed, Some(reason.clone()));
+                Change::failed(reason).save(bay).reply(Answer::Fault(fault)).event(Outcome::Failure)
+            }
+        }
     }
 
     fn superseded(&self, scene: &Scene<'_>) -> Option<Change> {
@@ -37,15 +49,16 @@ impl Plan for BayUpdate {
     }
 }
 
-/// The stack refused the update, so the bay is what it was.
-fn as_before(scene: &Scene<'_>) -> Bay {
+/// The stack was not changed, so the bay is what it was.
+pub(super) fn as_before(scene: &Scene<'_>, fault: Fault) -> Change {
     let before = scene.progress.before.clone().unwrap_or_default();
-    Bay {
+    let bay = Bay {
         node_count: before.node_count.or(scene.subject.node_count),
         status: before.status().or(scene.subject.status),
         status_reason: before.status_reason,
         ..scene.subject.clone()
-    }
+    };
+    Change::failed(fault.to_string()).save(bay).reply(Answer::Fault(fault)).event(Outcome::Failure)
 }
 
 struct UpdateStack;
@@ -58,11 +71,7 @@ impl Step for UpdateStack {
 
     async fn run(&self, scene: &Scene<'_>) -> Result<Change, StepError> {
         let bay = scene.subject;
-        let Some(id) = bay.stack_id.as_deref() else {
-            return Err(StepError::Fatal(Fault::NotSupported {
-                operation: "Updating a bay that has no stack".to_owned(),
-            }));
-        };
+        let id = stack_id(bay)?;
         let credentials = stack::standing(scene)?;
         if scene.operation.attempts > 1 {
             let seen = scene
@@ -71,13 +80,14 @@ impl Step for UpdateStack {
                 .await
                 .map_err(|error| refused(&error, id))?;
             // An update whose answer was lost shows in the stack's parameters.
-            if seen
-                .is_some_and(|seen| stack::has_wanted_nodes(&seen, bay) && seen.status.starts_with("UPDATE_"))
+            if seen.is_some_and(|seen| stack::is_settled(scene, &seen) && seen.status.starts_with("UPDATE_"))
             {
                 return Ok(Change::proceed().reply(Answer::Object));
             }
         }
-        let parameters = parameters::scale_parameters(bay).map_err(|error| StepError::Fatal(error.into()))?;
+        let leaving = scene.progress.removal.as_ref().map(Removal::addresses).unwrap_or_default();
+        let parameters =
+            parameters::scale_parameters(bay, &leaving).map_err(|error| StepError::Fatal(error.into()))?;
         let patch = StackPatch { parameters, disable_rollback: true };
         scene
             .cloud
@@ -88,7 +98,13 @@ impl Step for UpdateStack {
     }
 }
 
-fn refused(error: &Error, id: &str) -> StepError {
+pub(super) fn stack_id(bay: &Bay) -> Result<&str, StepError> {
+    bay.stack_id.as_deref().ok_or_else(|| {
+        StepError::Fatal(Fault::NotSupported { operation: "Updating a bay that has no stack".to_owned() })
+    })
+}
+
+pub(super) fn refused(error: &Error, id: &str) -> StepError {
     if error.is_not_found() {
         return StepError::Fatal(Fault::Internal(stack::missing_stack(id)));
     }

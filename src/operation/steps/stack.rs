@@ -6,9 +6,11 @@ use crate::bay::{Bay, Status, parameters};
 use crate::error::Fault;
 use crate::notify::Outcome;
 use crate::openstack::{Credentials, Error, Kind, Outputs, Stack};
-use crate::operation::record::AWAIT_STACK;
 use crate::operation::step::{Answer, Change, Scene, Step, StepError, with_status};
+use crate::operation::steps::drain::OPEN;
 use crate::telemetry::metrics;
+
+pub(super) use crate::operation::record::AWAIT_STACK;
 
 /// Which stack action is being followed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,7 +95,21 @@ async fn follow(scene: &Scene<'_>, action: Action) -> Result<Change, StepError> 
         return Err(StepError::Fatal(Fault::Internal("the bay has no stack to wait for".to_owned())));
     };
     let Some(seen) = look(scene, id, Outputs::Skip).await? else { return Ok(gone(bay, action, id)) };
-    match action.judge(&seen.status, has_wanted_nodes(&seen, bay)) {
+    let settled = is_settled(scene, &seen) || is_overdue(scene).await?;
+    let verdict = action.judge(&seen.status, settled);
+    let removal = scene.progress.removal.as_ref();
+    // The machines that are left are given work again, and nothing is kept of those that are gone, before anybody hears
+    // that the update is over.
+    if matches!(verdict, Verdict::Complete(_) | Verdict::Failed(_))
+        && removal.is_some_and(|removal| removal.ours().next().is_some())
+    {
+        return Ok(Change::step(OPEN));
+    }
+    let told = |reason: Option<String>| match removal {
+        Some(removal) => removal.told(reason),
+        None => reason,
+    };
+    match verdict {
         Verdict::Wait(status) => {
             let change = Change::again(scene.settings.poll_fallback);
             Ok(match status {
@@ -116,7 +132,7 @@ async fn follow(scene: &Scene<'_>, action: Action) -> Result<Change, StepError> 
             let Some(full) = look(scene, id, Outputs::Resolve).await? else {
                 return Ok(gone(bay, action, id));
             };
-            let mut bay = with_status(bay, status, full.status_reason.clone());
+            let mut bay = with_status(bay, status, told(full.status_reason.clone()));
             let missing = parameters::apply_outputs(&mut bay, &full.outputs);
             if !missing.is_empty() {
                 tracing::warn!(?missing, "the stack lacks outputs that the bay should show");
@@ -127,7 +143,7 @@ async fn follow(scene: &Scene<'_>, action: Action) -> Result<Change, StepError> 
         Verdict::Failed(status) => {
             let state = || format!("The stack is in state {}.", seen.status);
             let reason = seen.status_reason.clone().filter(|reason| !reason.is_empty()).unwrap_or_else(state);
-            let mut bay = with_status(bay, status, Some(reason.clone()));
+            let mut bay = with_status(bay, status, told(Some(reason.clone())));
             if action == Action::Update {
                 take_node_count(&mut bay, &seen);
             }
@@ -212,11 +228,31 @@ fn gone(bay: &Bay, action: Action, id: &str) -> Change {
     Change::failed(reason).save(bay).reply(answer).event(Outcome::Failure)
 }
 
-pub(super) fn has_wanted_nodes(stack: &Stack, bay: &Bay) -> bool {
+/// Whether the stack shows that it has heard what it was asked for.
+pub(super) fn is_settled(scene: &Scene<'_>, seen: &Stack) -> bool {
+    has_wanted_nodes(seen, scene.subject)
+        && scene.progress.repair.as_ref().is_none_or(|repair| repair.updated != updated(seen))
+}
+
+/// Heat's times are whole seconds: an update that began in the second of the one before does not show, and by this time
+/// it has begun.
+async fn is_overdue(scene: &Scene<'_>) -> Result<bool, StepError> {
+    let (Some(_), Some(deadline)) = (&scene.progress.repair, scene.operation.deadline_ms) else {
+        return Ok(false);
+    };
+    Ok(scene.store.now_ms().await? >= deadline)
+}
+
+/// When the stack was updated last, as text that changes with each update.
+pub(super) fn updated(seen: &Stack) -> Option<String> {
+    Some(seen.updated_time.clone().unwrap_or_default())
+}
+
+fn has_wanted_nodes(stack: &Stack, bay: &Bay) -> bool {
     node_count(stack).is_none_or(|count| Some(count) == bay.node_count)
 }
 
-fn node_count(stack: &Stack) -> Option<i64> {
+pub(super) fn node_count(stack: &Stack) -> Option<i64> {
     stack.parameters.get("number_of_slaves")?.parse().ok()
 }
 

@@ -1,5 +1,7 @@
 //! `bay_create`, `bay_update`, `bay_delete`: checked here, done by operations.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use mesos_conductor_proto::object::Object;
 use serde_json::Value;
@@ -8,15 +10,18 @@ use uuid::Uuid;
 use crate::bay::{Bay, BayModel, Status, parameters};
 use crate::error::Fault;
 use crate::objects;
-use crate::operation::progress::{Before, Progress};
+use crate::operation::progress::{Before, Progress, Repair};
 use crate::operation::record::{Kind, Operation};
-use crate::operation::steps;
+use crate::operation::{step, steps};
 use crate::rpc::arguments::{self, Argument, optional, required};
 use crate::rpc::endpoints::command::{Command, NOTIFY_QUEUE, WAIT};
 use crate::rpc::method::{Action, Answers, Call, CallError, Method, Write, Written};
 use crate::store::{self, Key, Scope, Transaction, Visibility};
 
 mod password;
+
+/// How long a caller who changes nothing waits for Heat to say whether anything is broken.
+const LONGEST_LOOK: Duration = Duration::from_secs(10);
 
 /// The size of Magnum's text columns.
 const TEXT_LIMIT: usize = 255;
@@ -206,7 +211,37 @@ impl Method for Update {
         if node_count.is_some_and(|count| count < 1) {
             return Err(Fault::InvalidParameterValue("node_count must be at least 1.".to_owned()).into());
         }
-        Ok(Action::Write(Box::new(UpdateBay { command, uuid, scope: call.scope.clone(), node_count })))
+        let repair = is_broken(call, uuid, node_count).await?;
+        let scope = call.scope.clone();
+        Ok(Action::Write(Box::new(UpdateBay { command, uuid, scope, node_count, repair })))
+    }
+}
+
+/// Whether an update that changes nothing has something to do all the same: Heat replaces a server that it takes to be
+/// broken, such as that of a lost master, when the stack is updated.
+async fn is_broken(call: &Call<'_>, uuid: Uuid, node_count: Option<i64>) -> Result<bool, CallError> {
+    let shop = call.shop;
+    let Some(bay) = shop.store.bay(&call.scope, Key::Uuid(uuid)).await? else { return Ok(false) };
+    let unchanged = node_count.is_none() || node_count == bay.node_count;
+    let (Some(stack), true) = (&bay.stack_id, unchanged && bay.status.is_some_and(Status::allows_update))
+    else {
+        return Ok(false);
+    };
+    let Some(credentials) = step::standing(&bay, &shop.settings) else { return Ok(false) };
+    let within = shop.settings.request_timeout.min(LONGEST_LOOK);
+    match shop.cloud.stack_broken_servers(&credentials, stack, within).await {
+        Ok(broken) => {
+            for server in &broken {
+                let (name, stack) = (&server.name, server.stack_name.as_deref().unwrap_or_default());
+                tracing::info!(bay = %uuid, name, stack, status = server.status, "a server is to be replaced");
+            }
+            Ok(!broken.is_empty())
+        }
+        // What was asked for is nothing, and that can be done.
+        Err(error) => {
+            tracing::warn!(bay = %uuid, %error, "whether anything of the bay is broken cannot be seen");
+            Ok(false)
+        }
     }
 }
 
@@ -215,6 +250,7 @@ struct UpdateBay {
     uuid: Uuid,
     scope: Scope,
     node_count: Option<i64>,
+    repair: bool,
 }
 
 #[async_trait]
@@ -222,7 +258,8 @@ impl Write for UpdateBay {
     async fn apply(&self, tx: &mut Transaction) -> Result<Written, CallError> {
         let bay = locate(tx, &self.scope, self.uuid).await?;
         let wanted = self.node_count.or(bay.node_count);
-        if wanted == bay.node_count {
+        let repair = self.repair && wanted == bay.node_count;
+        if wanted == bay.node_count && !repair {
             let model = match bay.model_id.as_deref().and_then(|id| Uuid::parse_str(id).ok()) {
                 Some(uuid) => tx.model(&Scope::All, Visibility::OwnOnly, Key::Uuid(uuid)).await?,
                 None => None,
@@ -247,7 +284,8 @@ impl Write for UpdateBay {
         let changed =
             Bay { node_count: wanted, status: Some(Status::UpdateInProgress), status_reason: None, ..bay };
         tx.update_bay(&changed).await?;
-        let progress = Progress { before: Some(before), ..self.command.progress() };
+        let repair = repair.then(Repair::default);
+        let progress = Progress { before: Some(before), repair, ..self.command.progress() };
         self.command.begin(tx, &changed, &progress).await
     }
 }

@@ -9,15 +9,16 @@ use mesos_conductor::bay::Bay;
 use mesos_conductor::bay::parameters::Placement;
 use mesos_conductor::bay::template::Templates;
 use mesos_conductor::framework::manifest_url::{self, Fetcher, Networks};
-use mesos_conductor::framework::{self, Framework, Frameworks};
+use mesos_conductor::framework::{self, Agents, Framework, Frameworks};
 use mesos_conductor::notify::Notifier;
 use mesos_conductor::openstack::{
-    Cloud, Credentials, NewStack, Outputs, Result, Session, Stack, StackPatch, StackSummary, Trustee,
+    Cloud, Credentials, NewStack, Outputs, Result, Session, Stack, StackPatch, StackResource, StackSummary,
+    Trustee,
 };
 use mesos_conductor::operation::progress::OnDeadline;
 use mesos_conductor::operation::record::{Lease, Operation};
 use mesos_conductor::operation::runner::Workshop;
-use mesos_conductor::operation::step::{Deployments, Settings};
+use mesos_conductor::operation::step::{Deployments, Draining, Settings, Undrained};
 use mesos_conductor::rpc::{self, Dispatcher};
 use mesos_conductor::store::{OutboxRow, Store};
 use secrecy::SecretString;
@@ -94,6 +95,11 @@ fn workshop(store: &Store, name: &str) -> Workshop {
             placement: Placement::default(),
             default_create_timeout: None,
             deployments: Deployments { poll_interval: LONG, deadline: LONG, on_deadline: OnDeadline::Leave },
+            draining: Draining {
+                deadline: LONG,
+                on_deadline: Undrained::Remove,
+                unreachable: Undrained::Remove,
+            },
         },
         lease: LONG,
         deadline: LONG,
@@ -111,6 +117,10 @@ const NOBODY: &str = "recording a request asks nobody";
 
 impl Frameworks for Unasked {
     fn of(&self, _: &Bay) -> framework::Result<Arc<dyn Framework>> {
+        unreachable!("{NOBODY}")
+    }
+
+    fn agents_of(&self, _: &Bay) -> framework::Result<Arc<dyn Agents>> {
         unreachable!("{NOBODY}")
     }
 }
@@ -177,6 +187,15 @@ impl Cloud for Unasked {
         _: &[String],
         _: Duration,
     ) -> Result<Vec<StackSummary>> {
+        unreachable!("{NOBODY}")
+    }
+
+    async fn stack_broken_servers(
+        &self,
+        _: &Credentials,
+        _: &str,
+        _: Duration,
+    ) -> Result<Vec<StackResource>> {
         unreachable!("{NOBODY}")
     }
 
