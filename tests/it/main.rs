@@ -55,6 +55,8 @@ mod set_aside;
 #[cfg(test)]
 mod settings;
 #[cfg(test)]
+mod stacks;
+#[cfg(test)]
 mod store;
 #[cfg(test)]
 mod support;
