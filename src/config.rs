@@ -21,14 +21,14 @@ mod validate;
 pub use effective::Effective;
 pub use faults::{ConfigFaults, Fault, Warning};
 pub use kind::{
-    Compression, FailoverStrategy, LogFormat, LoginMethod, NotificationDriver, OnDeadline,
+    Compression, FailoverStrategy, LogFormat, LoginMethod, MetricsEvent, NotificationDriver, OnDeadline,
     Undrained,
 };
 pub use service::ServiceUser;
 pub use settings::{
     ClusterHeatSettings, ConductorSettings, DatabaseSettings, DefaultSettings, HeatClientSettings,
     HeatNotificationSettings, KeystoneAuthSettings, KeystoneAuthtokenSettings, MarathonSettings,
-    MesosSettings, NotificationSettings, RabbitSettings, Settings, TelemetrySettings,
+    MesosSettings, MonitorSettings, NotificationSettings, RabbitSettings, Settings, TelemetrySettings,
     TrustSettings,
 };
 pub use show::{default_file, show, show_json};

@@ -26,8 +26,9 @@ pub use store::open as open_store;
 use crate::amqp::{Publisher, Server};
 use crate::bay::parameters::Placement;
 use crate::bay::template::Templates;
-use crate::config::{NotificationDriver, Settings};
-use crate::notify::Notifier;
+use crate::config::{self, NotificationDriver, Settings};
+use crate::monitor::{self, Monitor};
+use crate::notify::{Era, Notifier};
 use crate::operation::heartbeat::Heartbeats;
 use crate::operation::outbox::Outbox;
 use crate::operation::runner::{Runner, Workshop};
@@ -146,6 +147,24 @@ impl Worker {
         Ok(watches)
     }
 
+    fn monitor(&self, settings: &Settings) -> Monitor {
+        let monitor = &settings.monitor;
+        let era = match monitor.metrics_event {
+            config::MetricsEvent::Cluster => Era::Cluster,
+            config::MetricsEvent::Bay => Era::Bay,
+        };
+        Monitor {
+            shop: Arc::clone(&self.shop),
+            notifications: self.notifications.clone(),
+            settings: monitor::Settings {
+                every: monitor.interval,
+                health: monitor.health,
+                metrics: (monitor.metrics && self.shop.notifier.driver.is_some()).then_some(era),
+                within: monitor.timeout,
+            },
+        }
+    }
+
     /// Everything that runs, and the order in which it stops: first no new requests, then no new steps, then what was
     /// committed to be said is said.
     async fn run(
@@ -173,6 +192,7 @@ impl Worker {
         tasks.spawn(purge.run(stop.rest.clone()));
         tasks.spawn(Heartbeats::new(Arc::clone(&self.shop)).run(stop.rest.clone()));
         let watches = self.watches(settings, &stop.rest)?;
+        tasks.spawn(self.monitor(settings).run(stop.rest.clone()));
         tasks.spawn(health::count_broker(self.server.health(), self.server.stats(), stop.rest.clone()));
         let reports = report::Reports {
             store: self.shop.store.clone(),

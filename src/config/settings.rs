@@ -4,6 +4,7 @@ mod bays;
 mod core;
 mod framework;
 mod messaging;
+mod monitor;
 mod openstack;
 
 pub use self::{
@@ -11,6 +12,7 @@ pub use self::{
     core::{ConductorSettings, DatabaseSettings, DefaultSettings, TelemetrySettings},
     framework::{MarathonSettings, MesosSettings},
     messaging::{NotificationSettings, RabbitSettings},
+    monitor::MonitorSettings,
     openstack::{
         HeatClientSettings, HeatNotificationSettings, KeystoneAuthSettings, KeystoneAuthtokenSettings,
         TrustSettings,
@@ -59,6 +61,7 @@ sections! {
     cluster_heat: ClusterHeatSettings,
     marathon: MarathonSettings,
     mesos: MesosSettings,
+    monitor: MonitorSettings,
     oslo_messaging_rabbit: RabbitSettings,
     oslo_messaging_notifications: NotificationSettings,
 }

@@ -33,6 +33,8 @@ mod hostile;
 #[cfg(test)]
 mod indirection;
 #[cfg(test)]
+mod monitor;
+#[cfg(test)]
 mod node;
 #[cfg(test)]
 mod outages;

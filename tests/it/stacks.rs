@@ -254,4 +254,5 @@ async fn another_worker_lists_when_one_is_killed() {
     assert!(woken.await.is_some(), "the operation was woken by a listing");
     next.stop().await;
     worker.stop().await;
+    world.database.drop_it().await;
 }
