@@ -107,9 +107,9 @@ impl Monitor {
             };
             let Some(last) = bays.last() else { return Ok(()) };
             page.marker = Some(Key::Id(last.id));
-            let looks = bays.iter().map(|bay| {
+            let looks = bays.into_iter().map(|bay| {
                 let span = tracing::info_span!("monitor", bay = %bay.uuid);
-                self.look_at(bay).instrument(span)
+                async move { self.look_at(&bay).await }.instrument(span)
             });
             stream::iter(looks).buffer_unordered(AT_ONCE).collect::<()>().await;
         }
