@@ -1,9 +1,11 @@
 //! The domain: bays, bay models and their statuses. Pure: no I/O, no clock, nothing above it is imported.
 
+pub mod health;
 pub mod model;
 pub mod parameters;
 pub mod scale_down;
 pub mod secrets;
 pub mod template;
 
+pub use health::{Health, HealthStatus};
 pub use model::{Bay, BayModel, Labels, Status};

@@ -21,13 +21,15 @@ mod validate;
 pub use effective::Effective;
 pub use faults::{ConfigFaults, Fault, Warning};
 pub use kind::{
-    Compression, FailoverStrategy, LogFormat, LoginMethod, NotificationDriver, OnDeadline, Undrained,
+    Compression, FailoverStrategy, LogFormat, LoginMethod, MetricsEvent, NotificationDriver, OnDeadline,
+    Undrained,
 };
 pub use service::ServiceUser;
 pub use settings::{
     ClusterHeatSettings, ConductorSettings, DatabaseSettings, DefaultSettings, HeatClientSettings,
-    KeystoneAuthSettings, KeystoneAuthtokenSettings, MarathonSettings, MesosSettings, NotificationSettings,
-    RabbitSettings, Settings, TelemetrySettings, TrustSettings,
+    HeatNotificationSettings, KeystoneAuthSettings, KeystoneAuthtokenSettings, MarathonSettings,
+    MesosSettings, MonitorSettings, NotificationSettings, RabbitSettings, Settings, TelemetrySettings,
+    TrustSettings,
 };
 pub use show::{default_file, show, show_json};
 pub use sources::Sources;

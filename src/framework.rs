@@ -25,7 +25,7 @@ use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 
 use crate::app::{AppId, Definition, Manifest, Subject};
-pub use agents::{Agent, AgentId, Agents, Census, Closed, Means};
+pub use agents::{Agent, AgentId, Agents, Census, Closed, Load, Means, Share};
 pub use credentials::Credentials;
 pub use diagnosis::explain;
 pub use directory::{Directory, Frameworks, Settings};

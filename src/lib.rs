@@ -19,7 +19,8 @@
 //! | [`app`] | what an app and its manifest are, and when two definitions are the same; no I/O |
 //! | [`bay`] | what a bay and a bay model are, and what a stack is asked for; no I/O but reading templates |
 //! | [`objects`] | bays and bay models as versioned objects |
-//! | [`watch`] | learns what moved on the frameworks of bays |
+//! | [`watch`] | learns what moved: stacks, and apps on the frameworks of bays |
+//! | [`monitor`] | looks at how loaded and how healthy living bays are |
 //! | [`notify`] | notifications of what became of a bay |
 //! | [`error`] | every fault a caller can be told, and how it looks on the wire |
 //! | [`config`] | the typed settings and where they come from |
@@ -53,6 +54,7 @@ pub mod client;
 pub mod config;
 pub mod error;
 pub mod framework;
+pub mod monitor;
 pub mod notify;
 pub mod objects;
 pub mod openstack;

@@ -63,7 +63,55 @@ pub struct Notifier {
     pub missing_queue_timeout: Duration,
 }
 
+/// In whose words measurements are told: bays were called clusters from Newton on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Era {
+    Bay,
+    Cluster,
+}
+
+impl Era {
+    fn event_type(self) -> &'static str {
+        match self {
+            Self::Bay => "magnum.bay.metrics.update",
+            Self::Cluster => "magnum.cluster.metrics.update",
+        }
+    }
+}
+
+/// How much of a bay is in use, in percent.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Measured {
+    pub cpu_util: f64,
+    pub memory_util: f64,
+}
+
 impl Notifier {
+    /// The messages that tell how much of a bay is in use, one per topic.
+    pub fn measured(&self, era: Era, bay: &Bay, measured: Measured) -> Vec<Outgoing> {
+        let metric = |name: &str, value: f64| json!({ "name": name, "value": value, "unit": "%" });
+        let payload = json!({
+            "metrics": [
+                metric("memory_util", measured.memory_util),
+                metric("cpu_util", measured.cpu_util),
+            ],
+            "user_id": bay.user_id,
+            "project_id": bay.project_id,
+            "resource_id": bay.uuid.to_string(),
+        });
+        let mut notification = Notification {
+            message_id: Uuid::new_v4().to_string(),
+            publisher_id: self.publisher_id.clone(),
+            event_type: era.event_type().to_owned(),
+            priority: Priority::Info,
+            payload,
+            timestamp: notification_time(OffsetDateTime::now_utc()),
+            unique_id: String::new(),
+            context: Map::new(),
+        };
+        self.to_topics(&mut notification)
+    }
+
     /// The messages that tell of one event: one per topic, and one to the caller's own queue if it named one.
     pub fn messages<T: Told>(&self, event: &Event<'_, T>, queue: Option<&str>) -> Vec<Outgoing> {
         let priority = event.outcome.priority();
@@ -78,29 +126,39 @@ impl Notifier {
             unique_id: String::new(),
             context: event.initiator.context.clone(),
         };
-        let mut outgoing = |driver: Driver, exchange: &str, routing_key: String| {
-            // A listener drops a second message of the same unique id, so every copy has its own.
-            notification.unique_id = Uuid::new_v4().simple().to_string();
-            Outgoing {
-                purpose: Purpose::Notification,
-                exchange: exchange.to_owned(),
-                routing_key,
-                content_type: Encoding::Json.content_type().to_owned(),
-                bodies: vec![notification.encode(driver)],
-                // The topics' queues are made when they are not there; a caller's goes with the caller.
-                give_up_after: exchange.is_empty().then_some(self.missing_queue_timeout),
-            }
-        };
-        let mut messages = Vec::new();
-        if let Some(driver) = self.driver {
-            for topic in &self.topics {
-                messages.push(outgoing(driver, &self.exchange, format!("{topic}.{}", priority.lower())));
-            }
-        }
+        let mut messages = self.to_topics(&mut notification);
         if let Some(queue) = queue {
-            messages.push(outgoing(self.driver.unwrap_or(Driver::Messagingv2), "", queue.to_owned()));
+            let driver = self.driver.unwrap_or(Driver::Messagingv2);
+            messages.push(self.outgoing(&mut notification, driver, "", queue.to_owned()));
         }
         messages
+    }
+
+    fn to_topics(&self, notification: &mut Notification) -> Vec<Outgoing> {
+        let Some(driver) = self.driver else { return Vec::new() };
+        let keys = self.topics.iter().map(|topic| format!("{topic}.{}", notification.priority.lower()));
+        let keys: Vec<String> = keys.collect();
+        keys.into_iter().map(|key| self.outgoing(notification, driver, &self.exchange, key)).collect()
+    }
+
+    fn outgoing(
+        &self,
+        notification: &mut Notification,
+        driver: Driver,
+        exchange: &str,
+        routing_key: String,
+    ) -> Outgoing {
+        // A listener drops a second message of the same unique id, so every copy has its own.
+        notification.unique_id = Uuid::new_v4().simple().to_string();
+        Outgoing {
+            purpose: Purpose::Notification,
+            exchange: exchange.to_owned(),
+            routing_key,
+            content_type: Encoding::Json.content_type().to_owned(),
+            bodies: vec![notification.encode(driver)],
+            // The topics' queues are made when they are not there; a caller's goes with the caller.
+            give_up_after: exchange.is_empty().then_some(self.missing_queue_timeout),
+        }
     }
 }
 
@@ -255,7 +313,9 @@ static CLUSTER_DATA: &[Part<Bay>] = &[
     part("master_flavor_id", FieldKind::Text, |_| Value::Null),
     part("flavor_id", FieldKind::Text, |_| Value::Null),
     part("stack_id", FieldKind::Text, |bay| json!(bay.stack_id)),
-    part("health_status", FieldKind::Text, |_| Value::Null),
+    part("health_status", FieldKind::Text, |bay| {
+        json!(bay.health.as_ref().map(|health| health.status.as_str()))
+    }),
     part("create_timeout", FieldKind::Integer, |bay| json!(bay.create_timeout)),
     part("api_address", FieldKind::Text, |bay| json!(bay.api_address)),
     part("discovery_url", FieldKind::Text, |bay| json!(bay.discovery_url)),

@@ -27,7 +27,7 @@ use secrecy::SecretString;
 
 pub use credentials::{Credentials, Session, Trustee};
 pub use error::{Error, Kind, Result};
-pub use heat::{Heat, NewStack, Outputs, Stack, StackPatch, StackResource, StackSummary};
+pub use heat::{Heat, IDS_PER_LISTING, NewStack, Outputs, Stack, StackPatch, StackResource, StackSummary};
 pub use keystone::Keystone;
 pub use settings::Settings;
 
@@ -78,6 +78,24 @@ pub trait Cloud: Send + Sync {
     /// The states of many stacks of one project. An id that is missing from the answer is gone or of another
     /// project: [`Cloud::stack_show`] tells.
     async fn stack_list(
+        &self,
+        actor: &Credentials,
+        ids: &[String],
+        within: Duration,
+    ) -> Result<Vec<StackSummary>>;
+
+    /// The states of a project's stacks, the newest first: up to `limit` of those after the one named.
+    async fn stack_page(
+        &self,
+        actor: &Credentials,
+        limit: usize,
+        after: Option<&str>,
+        within: Duration,
+    ) -> Result<Vec<StackSummary>>;
+
+    /// The states of many stacks, whatever their projects. [`Kind::Forbidden`] where the deployment does not grant it,
+    /// as Heat's own policy does not.
+    async fn stack_list_everywhere(
         &self,
         actor: &Credentials,
         ids: &[String],
@@ -182,6 +200,25 @@ impl Cloud for OpenStack {
         within: Duration,
     ) -> Result<Vec<StackSummary>> {
         self.heat.list(actor, ids, within).await
+    }
+
+    async fn stack_page(
+        &self,
+        actor: &Credentials,
+        limit: usize,
+        after: Option<&str>,
+        within: Duration,
+    ) -> Result<Vec<StackSummary>> {
+        self.heat.page(actor, limit, after, within).await
+    }
+
+    async fn stack_list_everywhere(
+        &self,
+        actor: &Credentials,
+        ids: &[String],
+        within: Duration,
+    ) -> Result<Vec<StackSummary>> {
+        self.heat.list_everywhere(actor, ids, within).await
     }
 
     async fn stack_broken_servers(

@@ -29,6 +29,7 @@ mod periodic;
 mod services;
 mod set_aside;
 mod sql;
+mod stacks;
 mod text;
 mod url;
 mod vault;
@@ -63,6 +64,7 @@ pub use periodic::{Periodic, Turn};
 pub use services::{MOST_REPORTS, Service};
 pub use set_aside::{Described, Original, SetAside};
 pub use sql::Backend;
+pub use stacks::{StackLot, StackNews, StackScope, StackWait};
 pub use url::Error as UrlError;
 pub use vault::{Error as VaultError, Vault};
 

@@ -26,8 +26,9 @@ pub use store::open as open_store;
 use crate::amqp::{Publisher, Server};
 use crate::bay::parameters::Placement;
 use crate::bay::template::Templates;
-use crate::config::{NotificationDriver, Settings};
-use crate::notify::Notifier;
+use crate::config::{self, NotificationDriver, Settings};
+use crate::monitor::{self, Monitor};
+use crate::notify::{Era, Notifier};
 use crate::operation::heartbeat::Heartbeats;
 use crate::operation::outbox::Outbox;
 use crate::operation::runner::{Runner, Workshop};
@@ -36,7 +37,9 @@ use crate::rpc::{self, Dispatcher};
 use crate::shutdown::Signals;
 use crate::telemetry::http::{Probes, Pulse};
 use crate::telemetry::{self, metrics};
-use crate::watch::Watch;
+use crate::watch::framework::Watch;
+use crate::watch::heat_notifications::HeatNotifications;
+use crate::watch::stacks::{self, Stacks};
 
 /// How long connections may take to close at the end.
 const LEAVE: Duration = Duration::from_secs(5);
@@ -101,6 +104,7 @@ impl Worker {
             templates,
             settings: step::Settings {
                 poll_interval: settings.conductor.poll_interval,
+                poll_fallback: stack_looks(settings).fallback(),
                 request_timeout: settings.conductor.http_timeout,
                 service_user: cloud::service_user(settings).is_some(),
                 placement: Placement::default(),
@@ -130,6 +134,37 @@ impl Worker {
         ]
     }
 
+    /// Everything that learns what moved outside. It leaves what it watches to others when it is told to stop.
+    fn watches(&self, settings: &Settings, stop: &CancellationToken) -> anyhow::Result<TaskTracker> {
+        let watches = TaskTracker::new();
+        watches.spawn(Watch::new(Arc::clone(&self.shop)).run(stop.clone()));
+        watches.spawn(Stacks::new(Arc::clone(&self.shop), stack_looks(settings)).run(stop.clone()));
+        if let Some(listener) = broker::heat_notifications(settings)? {
+            let heat = HeatNotifications::new(Arc::clone(&self.shop));
+            watches.spawn(heat.run(listener, stop.clone()));
+        }
+        watches.close();
+        Ok(watches)
+    }
+
+    fn monitor(&self, settings: &Settings) -> Monitor {
+        let monitor = &settings.monitor;
+        let era = match monitor.metrics_event {
+            config::MetricsEvent::Cluster => Era::Cluster,
+            config::MetricsEvent::Bay => Era::Bay,
+        };
+        Monitor {
+            shop: Arc::clone(&self.shop),
+            notifications: self.notifications.clone(),
+            settings: monitor::Settings {
+                every: monitor.interval,
+                health: monitor.health,
+                metrics: (monitor.metrics && self.shop.notifier.driver.is_some()).then_some(era),
+                within: monitor.timeout,
+            },
+        }
+    }
+
     /// Everything that runs, and the order in which it stops: first no new requests, then no new steps, then what was
     /// committed to be said is said.
     async fn run(
@@ -156,7 +191,8 @@ impl Worker {
         };
         tasks.spawn(purge.run(stop.rest.clone()));
         tasks.spawn(Heartbeats::new(Arc::clone(&self.shop)).run(stop.rest.clone()));
-        let watch = tasks.spawn(Watch::new(Arc::clone(&self.shop)).run(stop.rest.clone()));
+        let watches = self.watches(settings, &stop.rest)?;
+        tasks.spawn(self.monitor(settings).run(stop.rest.clone()));
         tasks.spawn(health::count_broker(self.server.health(), self.server.stats(), stop.rest.clone()));
         let reports = report::Reports {
             store: self.shop.store.clone(),
@@ -208,7 +244,7 @@ impl Worker {
         stop.rest.cancel();
         // Nothing is left to lose: whoever does not let go of a connection must not keep the process.
         let left = tokio::time::timeout(LEAVE, async {
-            drop(watch.await);
+            watches.wait().await;
             drop(http.await);
             tracing::debug!("the probes are closed");
             self.notifications.close().await;
@@ -256,6 +292,16 @@ impl Housekeeping {
                 Err(error) => tracing::debug!(%error, "nothing could be counted"),
             }
         }
+    }
+}
+
+fn stack_looks(settings: &Settings) -> stacks::Settings {
+    let conductor = &settings.conductor;
+    stacks::Settings {
+        first: conductor.poll_interval,
+        longest: conductor.poll_interval_max,
+        rate: conductor.stack_list_rate,
+        everywhere: conductor.global_stack_list,
     }
 }
 

@@ -22,6 +22,8 @@ pub struct Config {
     /// How long a deleted stack can still be shown by its id, as Heat does until it purges; zero hides it
     /// at once.
     pub deleted_visible: Duration,
+    /// Whether stacks of all projects are listed for who asks for that. Heat's own policy refuses it to everybody.
+    pub global_listing: bool,
     /// The Marathon that each bay's stack has once it is built, at addresses of its own (127.x.y.z) that then are
     /// the stack's outputs. Without it, or where these cannot be bound, the addresses of stacks lead nowhere.
     pub bays: Option<MarathonConfig>,
@@ -40,6 +42,7 @@ impl Default for Config {
             update_time: Duration::from_millis(200),
             delete_time: Duration::from_millis(200),
             deleted_visible: Duration::from_secs(3600),
+            global_listing: false,
             bays: Some(MarathonConfig::default()),
             marathon_port: 8080,
             mesos_port: 5050,

@@ -4,6 +4,7 @@
 //! used, and an operator who reads the warning can make the two agree.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use lapin::{
     Channel, ErrorKind, ExchangeKind,
@@ -17,6 +18,13 @@ use super::{
     settings::{Broker, QueueFlags, TransientNames},
     slot::Slot,
 };
+
+/// After this, whoever a hint was for has looked by himself.
+const HINT_TTL_MS: i64 = 60_000;
+/// More hints than this are dropped, the oldest first.
+const MOST_HINTS: i64 = 10_000;
+/// How long a queue of hints lives without a consumer, where nothing else is configured.
+const UNUSED: Duration = Duration::from_secs(1800);
 
 /// A queue as it is to be declared.
 #[derive(Debug, Clone)]
@@ -49,6 +57,20 @@ impl Queue {
             arguments: lasting_arguments(flags),
             life: Life::Shared,
         }
+    }
+
+    /// A queue of what is only worth something while it is new: it never grows, and goes when nobody has used it for
+    /// long.
+    pub(crate) fn hints(name: String, flags: &QueueFlags) -> Self {
+        let mut queue = Self { auto_delete: false, ..Self::lasting(name, flags) };
+        let unused = flags.transient_ttl.unwrap_or(UNUSED);
+        let unused = i64::try_from(unused.as_millis()).unwrap_or(i64::MAX);
+        for (name, limit) in
+            [("x-message-ttl", HINT_TTL_MS), ("x-max-length", MOST_HINTS), ("x-expires", unused)]
+        {
+            queue.arguments.insert(name.into(), AMQPValue::LongLongInt(limit));
+        }
+        queue
     }
 
     /// A queue that a process has for itself: for fanout messages or for replies.
@@ -187,6 +209,13 @@ impl<'a> Declarer<'a> {
         self.exchange(&fanout_exchange(&broker.topic), ExchangeKind::Fanout, durable, true).await
     }
 
+    /// Sees to it that another service's exchange is there, and declares nothing.
+    pub(crate) async fn find_exchange(&mut self, name: &str) -> lapin::Result<()> {
+        let options = ExchangeDeclareOptions { passive: true, ..ExchangeDeclareOptions::default() };
+        let channel = self.channel().await?;
+        channel.exchange_declare(name.into(), ExchangeKind::Topic, options, FieldTable::default()).await
+    }
+
     async fn exchange(
         &mut self,
         name: &str,
@@ -316,6 +345,21 @@ mod tests {
         let transient = shown(&Queue::transient("reply", &flags));
         assert!(transient.starts_with("durable=true auto_delete=false x-queue-type="), "{transient}");
         assert!(!transient.contains("x-expires"), "{transient}");
+    }
+
+    #[test]
+    fn hints_are_bounded_in_number_and_age() {
+        let flags =
+            QueueFlags { durable: true, auto_delete: true, transient_ttl: None, ..QueueFlags::default() };
+        let shown = shown(&Queue::hints("q".to_owned(), &flags));
+        assert!(shown.starts_with("durable=true auto_delete=false "), "{shown}");
+        for argument in [
+            "x-message-ttl=LongLongInt(60000)",
+            "x-max-length=LongLongInt(10000)",
+            "x-expires=LongLongInt(1800000)",
+        ] {
+            assert!(shown.contains(argument), "{shown}");
+        }
     }
 
     #[test]

@@ -8,6 +8,8 @@ use secrecy::SecretString;
 use time::PrimitiveDateTime;
 use uuid::Uuid;
 
+use super::health::Health;
+
 /// Free-form settings of a bay model, in the order of their names.
 pub type Labels = BTreeMap<String, String>;
 
@@ -44,6 +46,8 @@ pub struct Bay {
     pub trustee_password: Option<SecretString>,
     pub keypair: Option<String>,
     pub labels: Labels,
+    /// As it was last looked at; written by itself, beside everything else.
+    pub health: Option<Health>,
     pub created_at: Option<PrimitiveDateTime>,
     pub updated_at: Option<PrimitiveDateTime>,
 }

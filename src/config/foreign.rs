@@ -76,7 +76,6 @@ const OPTIONS: &[(&str, &[&str], &str)] = &[
         &["pybasedir", "bindir", "tempdir", "rootwrap_config"],
         "nothing is run from the file system",
     ),
-    ("DEFAULT", &["periodic_global_stack_list"], "stacks are listed per project"),
     ("DEFAULT", &["service_down_time"], API),
     (
         "DEFAULT",

@@ -292,6 +292,14 @@ choices! {
         Fail = "fail",
     }
 
+    /// In whose words measurements are told.
+    MetricsEvent {
+        /// magnum.cluster.metrics.update, as from Newton on.
+        Cluster = "cluster",
+        /// magnum.bay.metrics.update, as in Liberty and Mitaka.
+        Bay = "bay",
+    }
+
     /// Where notifications go.
     NotificationDriver {
         /// Bare JSON on the control exchange.

@@ -4,6 +4,7 @@ mod bays;
 mod core;
 mod framework;
 mod messaging;
+mod monitor;
 mod openstack;
 
 pub use self::{
@@ -11,7 +12,11 @@ pub use self::{
     core::{ConductorSettings, DatabaseSettings, DefaultSettings, TelemetrySettings},
     framework::{MarathonSettings, MesosSettings},
     messaging::{NotificationSettings, RabbitSettings},
-    openstack::{HeatClientSettings, KeystoneAuthSettings, KeystoneAuthtokenSettings, TrustSettings},
+    monitor::MonitorSettings,
+    openstack::{
+        HeatClientSettings, HeatNotificationSettings, KeystoneAuthSettings, KeystoneAuthtokenSettings,
+        TrustSettings,
+    },
 };
 use super::{
     ConfigFaults, Sources, Warning,
@@ -52,9 +57,11 @@ sections! {
     keystone_authtoken: KeystoneAuthtokenSettings,
     trust: TrustSettings,
     heat_client: HeatClientSettings,
+    heat_notifications: HeatNotificationSettings,
     cluster_heat: ClusterHeatSettings,
     marathon: MarathonSettings,
     mesos: MesosSettings,
+    monitor: MonitorSettings,
     oslo_messaging_rabbit: RabbitSettings,
     oslo_messaging_notifications: NotificationSettings,
 }

@@ -14,6 +14,9 @@ pub trait Agents: Send + Sync {
     /// Every agent that has registered, by one look at the leading master.
     async fn census(&self, within: Duration) -> Result<Census>;
 
+    /// How much of the agents is in use, by one look at the leading master.
+    async fn load(&self, within: Duration) -> Result<Load>;
+
     /// Keeps new work away from these agents. Where the masters can, they also end what runs there, for its frameworks
     /// to start it elsewhere. An agent that is closed already is left as it is.
     async fn close(&self, census: &Census, agents: &[Agent], within: Duration) -> Result<()>;
@@ -32,6 +35,31 @@ pub trait Agents: Send + Sync {
 pub struct Census {
     pub means: Means,
     pub agents: Vec<Agent>,
+}
+
+/// How much of all agents together is in use.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Load {
+    /// Agents that the masters know.
+    pub registered: usize,
+    /// Those of them that are connected.
+    pub active: usize,
+    pub cpus: Share,
+    pub memory: Share,
+}
+
+/// A part of a whole.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Share {
+    pub used: f64,
+    pub total: f64,
+}
+
+impl Share {
+    /// Of nothing, nothing is used.
+    pub fn percent(self) -> f64 {
+        if self.total > 0.0 { self.used * 100.0 / self.total } else { 0.0 }
+    }
 }
 
 /// How new work can be kept away from an agent.

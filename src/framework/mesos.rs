@@ -15,10 +15,10 @@ use serde_json::{Value, json};
 use time::OffsetDateTime;
 
 use super::Observer;
-use super::agents::{Agent, AgentId, Agents, Census, Closed, Means};
+use super::agents::{Agent, AgentId, Agents, Census, Closed, Load, Means};
 use super::credentials::Login;
 use super::endpoint::Endpoint;
-use super::error::Result;
+use super::error::{Error, Result};
 use super::marathon::client::{Client, Deadline, Request};
 use wire::{Schedule, Status};
 
@@ -86,6 +86,19 @@ impl Agents for Mesos {
             }
         }
         Ok(census)
+    }
+
+    async fn load(&self, within: Duration) -> Result<Load> {
+        let deadline = Deadline::within(within);
+        for _ in 0..self.client.masters_count() {
+            let answer = self.client.send(Request::get(&["state"]), deadline.remaining()).await?;
+            if let Some(load) = answer.json::<wire::Usage>()?.load() {
+                return Ok(load);
+            }
+            // Old releases answer although they do not lead, and know of no agents then.
+            self.client.pass_over();
+        }
+        Err(Error::Unavailable { message: "none of the masters leads".to_owned(), retry_after: None })
     }
 
     async fn close(&self, census: &Census, agents: &[Agent], within: Duration) -> Result<()> {

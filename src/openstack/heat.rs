@@ -30,7 +30,7 @@ const FAILED: &str = "FAILED";
 const NESTING: &str = "3";
 
 /// How many ids one listing asks for: some 2,000 characters of query, which every proxy lets pass.
-const IDS_PER_LISTING: usize = 50;
+pub const IDS_PER_LISTING: usize = 50;
 
 /// The client. Clones share everything.
 #[derive(Clone)]
@@ -102,29 +102,74 @@ impl Heat {
     }
 
     /// The states of many stacks of one project, in as few requests as the length of a query allows. Heat
-    /// lists all that is asked for by id, so there are no pages.
+    /// lists all that is asked for by id, so there are no pages; many of one project are in fewer [pages](Heat::page).
     pub async fn list(
         &self,
         actor: &Credentials,
         ids: &[String],
         within: Duration,
     ) -> Result<Vec<StackSummary>> {
+        self.list_by_id(actor, ids, &[], within).await
+    }
+
+    /// As [`Heat::list`], of all projects at once, where the deployment's policy grants that.
+    pub async fn list_everywhere(
+        &self,
+        actor: &Credentials,
+        ids: &[String],
+        within: Duration,
+    ) -> Result<Vec<StackSummary>> {
+        self.list_by_id(actor, ids, &[("global_tenant", "true")], within).await
+    }
+
+    async fn list_by_id(
+        &self,
+        actor: &Credentials,
+        ids: &[String],
+        more: &[(&str, &str)],
+        within: Duration,
+    ) -> Result<Vec<StackSummary>> {
+        let deadline = Deadline::within(within);
+        let mut found = Vec::with_capacity(ids.len());
+        for chunk in ids.chunks(IDS_PER_LISTING) {
+            let ids = chunk.iter().map(|id| ("id", id.as_str()));
+            let query: Vec<_> = more.iter().copied().chain(ids).collect();
+            found.extend(self.listing(actor, &query, deadline).await?);
+        }
+        Ok(found)
+    }
+
+    /// Up to `limit` of a project's stacks, the newest first, from behind the one named.
+    pub async fn page(
+        &self,
+        actor: &Credentials,
+        limit: usize,
+        after: Option<&str>,
+        within: Duration,
+    ) -> Result<Vec<StackSummary>> {
+        let limit = limit.to_string();
+        let query: Vec<_> =
+            [("limit", limit.as_str())].into_iter().chain(after.map(|id| ("marker", id))).collect();
+        self.listing(actor, &query, Deadline::within(within)).await
+    }
+
+    async fn listing(
+        &self,
+        actor: &Credentials,
+        query: &[(&str, &str)],
+        deadline: Deadline,
+    ) -> Result<Vec<StackSummary>> {
         #[derive(Deserialize)]
         struct Listed {
             stacks: Vec<StackSummary>,
         }
-        let deadline = Deadline::within(within);
-        let mut found = Vec::with_capacity(ids.len());
-        for chunk in ids.chunks(IDS_PER_LISTING) {
-            let request = |session: &Session| {
-                let mut url = self.stacks(session, &[])?;
-                url.query_pairs_mut().extend_pairs(chunk.iter().map(|id| ("id", id)));
-                Ok(Request::get(url))
-            };
-            let answer = self.keystone.send(&self.http, actor, request, deadline).await?;
-            found.extend(answer.json::<Listed>()?.stacks);
-        }
-        Ok(found)
+        let request = |session: &Session| {
+            let mut url = self.stacks(session, &[])?;
+            url.query_pairs_mut().extend_pairs(query);
+            Ok(Request::get(url))
+        };
+        let answer = self.keystone.send(&self.http, actor, request, deadline).await?;
+        Ok(answer.json::<Listed>()?.stacks)
     }
 
     /// The servers of a stack and of those nested in it that are in a failed state.

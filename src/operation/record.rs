@@ -7,6 +7,11 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+/// The step of a create or an update that waits for the stack to be complete, as it is stored.
+pub const AWAIT_STACK: &str = "await_stack";
+/// The step of a delete that waits for the stack to be gone, as it is stored.
+pub const AWAIT_GONE: &str = "await_gone";
+
 /// What a command asks for. The text form is stored and shown in metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -66,8 +66,11 @@ pub struct Scene<'a, S: Subject = Bay> {
 /// What the steps need to be told by the configuration.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// How long between two looks at a stack in progress.
+    /// How long between two looks at a stack that has to be asked again and again.
     pub poll_interval: Duration,
+    /// After how long a stack in progress is looked at although nothing hints at a change. Who listens and who lists
+    /// (`watch`) wake the operation before.
+    pub poll_fallback: Duration,
     /// The longest that one request to the cloud may take, whatever the lease.
     pub request_timeout: Duration,
     /// Whether a service user is configured, who looks after bays without a trust.
@@ -145,10 +148,7 @@ impl Scene<'_, Bay> {
 
 /// What work on a bay is done with when its caller is not there: the bay's trust, else the service user.
 pub(crate) fn standing(bay: &Bay, settings: &Settings) -> Option<Credentials> {
-    if let (Some(trustee), Some(trust)) = (trustee(bay), &bay.trust_id) {
-        return Some(Credentials::Trust { trustee, trust_id: trust.clone() });
-    }
-    service(bay, settings)
+    trust(bay).or_else(|| service(bay, settings))
 }
 
 fn service(bay: &Bay, settings: &Settings) -> Option<Credentials> {
@@ -159,6 +159,11 @@ fn service(bay: &Bay, settings: &Settings) -> Option<Credentials> {
 fn trustee(bay: &Bay) -> Option<Trustee> {
     let (user_id, password) = (bay.trustee_user_id.clone()?, bay.trustee_password.clone()?);
     Some(Trustee { user_id, password })
+}
+
+/// The bay's trust, which is good for every stack of its project.
+pub(crate) fn trust(bay: &Bay) -> Option<Credentials> {
+    Some(Credentials::Trust { trustee: trustee(bay)?, trust_id: bay.trust_id.clone()? })
 }
 
 /// What a step has done or decided, to be recorded in one transaction.

@@ -3,7 +3,7 @@
 use secrecy::ExposeSecret;
 use uuid::Uuid;
 
-use crate::bay::{Bay, Status};
+use crate::bay::{Bay, Health, Status};
 
 use super::Store;
 use super::driver::{Param, Read, Row, Transaction, params};
@@ -38,7 +38,7 @@ const FROM: &str = "cluster t \
 const COLUMNS: &str = "t.id, t.uuid, t.name, t.project_id, t.user_id, t.cluster_template_id, t.stack_id, \
      t.status, t.status_reason, t.api_address, t.discovery_url, t.create_timeout, t.ca_cert_ref, \
      t.magnum_cert_ref, t.trust_id, t.trustee_username, t.trustee_user_id, t.trustee_password, t.keypair, \
-     t.labels, t.created_at, t.updated_at, \
+     t.labels, t.health_status, t.health_status_reason, t.created_at, t.updated_at, \
      workers.node_count AS node_count, workers.node_addresses AS node_addresses, \
      masters.node_count AS master_count, masters.node_addresses AS master_addresses";
 /// Under the names of both eras.
@@ -86,6 +86,16 @@ impl Store {
         filter.apply(&mut select);
         let rows = select.page(&mut &*self, page).await?;
         rows.iter().map(|row| read(row, &self.vault)).collect()
+    }
+}
+
+impl Store {
+    /// Writes what was seen of a bay's health, and nothing else of it: an operation may be at work on the rest.
+    pub async fn set_health(&self, bay: Uuid, health: &Health) -> Result<(), Error> {
+        let reasons = serde_json::to_string(&health.reasons)
+            .map_err(|error| Error::corrupt(format!("cluster.health_status_reason: {error}")))?;
+        let sql = "UPDATE cluster SET health_status = ?, health_status_reason = ? WHERE uuid = ?";
+        self.execute(sql, params![health.status.as_str(), reasons, bay]).await.map(drop)
     }
 }
 
@@ -323,7 +333,15 @@ fn read(row: &Row, vault: &Vault) -> Result<Bay, Error> {
         trustee_password: password.map(|stored| vault.reveal(&password_of(uuid), stored)).transpose()?,
         keypair: row.text("keypair")?,
         labels: labels_from_json(row.text("labels")?, "cluster.labels")?,
+        health: health(row)?,
         created_at: row.time("created_at")?,
         updated_at: row.time("updated_at")?,
     })
+}
+
+/// Whoever else writes these columns may write them otherwise: what cannot be read is not known.
+fn health(row: &Row) -> Result<Option<Health>, Error> {
+    let status = row.text("health_status")?.and_then(|status| status.parse().ok());
+    let reasons = row.text("health_status_reason")?.and_then(|text| serde_json::from_str(&text).ok());
+    Ok(status.map(|status| Health { status, reasons: reasons.unwrap_or_default() }))
 }

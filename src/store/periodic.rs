@@ -11,14 +11,17 @@ use super::{Store, millis};
 pub enum Periodic {
     /// Forgets what is past its retention.
     Purge,
+    /// Looks at how loaded and how healthy living bays are.
+    Monitor,
 }
 
 impl Periodic {
-    pub const ALL: &'static [Self] = &[Self::Purge];
+    pub const ALL: &'static [Self] = &[Self::Purge, Self::Monitor];
 
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Purge => "purge",
+            Self::Monitor => "monitor",
         }
     }
 }

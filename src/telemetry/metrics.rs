@@ -60,8 +60,14 @@ table! {
         REPLIES_DROPPED = "replies_dropped_total";
         /// Connections to the broker that were made, after the first one.
         BROKER_RECONNECTS = "broker_reconnects_total";
-        /// Rounds in which the stacks of running operations were looked at.
+        /// Looks of operations at their own stack.
         STACK_POLLS = "stack_polls_total";
+        /// Requests for the states of many stacks, by whose they are (project, everywhere) and outcome.
+        STACK_LISTINGS = "stack_listings_total";
+        /// Notifications of Heat's that told of a stack which came to an end of something.
+        HEAT_NOTIFICATIONS = "heat_notifications_total";
+        /// Operations that were woken because their stack moved, by who saw it (listing, notification).
+        STACKS_WOKEN = "stacks_woken_total";
         /// Work of the whole pool that this worker did when it was due, by task.
         PERIODIC_RUNS = "periodic_runs_total";
     }
@@ -165,6 +171,22 @@ pub enum Answer {
     Lost,
 }
 
+/// Who saw that a stack moved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hint {
+    Listing,
+    Notification,
+}
+
+/// How a listing of stacks ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Listed {
+    Ok,
+    /// With these credentials it is not allowed.
+    ShutOut,
+    Failed,
+}
+
 /// Installs the recorder of this process and describes every metric. `/metrics` renders the handle.
 pub fn install() -> Result<PrometheusHandle, metrics_exporter_prometheus::BuildError> {
     let handle = builder()?.install_recorder()?;
@@ -175,10 +197,20 @@ pub fn install() -> Result<PrometheusHandle, metrics_exporter_prometheus::BuildE
 
 /// A counter that has not counted yet is shown all the same: an alert on one that is absent never fires.
 fn begin_at_zero() {
-    for name in
-        [REDELIVERIES, PANICS, LEASES_LOST, HEARTBEATS_SENT, REPLIES_DROPPED, BROKER_RECONNECTS, STACK_POLLS]
-    {
+    for name in [
+        REDELIVERIES,
+        PANICS,
+        LEASES_LOST,
+        HEARTBEATS_SENT,
+        REPLIES_DROPPED,
+        BROKER_RECONNECTS,
+        STACK_POLLS,
+        HEAT_NOTIFICATIONS,
+    ] {
         counter!(name).increment(0);
+    }
+    for hint in [Hint::Listing, Hint::Notification] {
+        stacks_woken(hint, 0);
     }
     for task in Periodic::ALL {
         counter!(PERIODIC_RUNS, "task" => task.as_str()).increment(0);
@@ -305,6 +337,20 @@ pub fn stack_poll() {
     counter!(STACK_POLLS).increment(1);
 }
 
+/// `everywhere` is whether it was of all projects at once.
+pub fn stack_listing(everywhere: bool, listed: Listed) {
+    let scope = if everywhere { "everywhere" } else { "project" };
+    counter!(STACK_LISTINGS, "scope" => scope, "outcome" => listed.label()).increment(1);
+}
+
+pub fn heat_notification() {
+    counter!(HEAT_NOTIFICATIONS).increment(1);
+}
+
+pub fn stacks_woken(hint: Hint, number: u64) {
+    counter!(STACKS_WOKEN, "by" => hint.label()).increment(number);
+}
+
 pub fn periodic_run(task: Periodic) {
     counter!(PERIODIC_RUNS, "task" => task.as_str()).increment(1);
 }
@@ -414,6 +460,15 @@ macro_rules! labels {
 }
 
 labels! {
+    Hint {
+        Listing = "listing",
+        Notification = "notification",
+    }
+    Listed {
+        Ok = "ok",
+        ShutOut = "shut_out",
+        Failed = "failed",
+    }
     Outcome {
         Ok = "ok",
         Refused = "refused",

@@ -1,10 +1,13 @@
 //! The broker's settings, from `[DEFAULT]`, `[conductor]` and `[oslo_messaging_rabbit]`.
 
+use std::sync::Arc;
+
 use anyhow::Context as _;
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use uuid::Uuid;
 
 use crate::amqp::settings::{Broker, Compression, Failover, LoginMethod, QueueFlags, Tls, TransientNames};
+use crate::amqp::{Listener, Subscription};
 use crate::config::{self, FailoverStrategy, Settings};
 
 /// How long the broker may take to confirm a message.
@@ -59,9 +62,33 @@ pub fn broker(settings: &Settings) -> anyhow::Result<Broker> {
 /// The broker of notifications, where they have one of their own.
 pub(super) fn notifications(settings: &Settings) -> anyhow::Result<Option<Broker>> {
     let Some(url) = &settings.oslo_messaging_notifications.transport_url else { return Ok(None) };
-    let url = Broker::parse_transport_url(url.expose_secret())
-        .context("[oslo_messaging_notifications] transport_url")?;
-    Ok(Some(Broker { hosts: url.hosts, vhost: url.vhost, ..broker(settings)? }))
+    Ok(Some(elsewhere(settings, url).context("[oslo_messaging_notifications] transport_url")?))
+}
+
+/// The broker on which Heat publishes, and what to listen to there; `None` where it is not to be listened to.
+pub(super) fn heat_notifications(settings: &Settings) -> anyhow::Result<Option<Listener>> {
+    let heat = &settings.heat_notifications;
+    if !heat.enabled {
+        return Ok(None);
+    }
+    let broker = match &heat.transport_url {
+        Some(url) => elsewhere(settings, url).context("[heat_notifications] transport_url")?,
+        None => broker(settings)?,
+    };
+    let keys = heat.topics.iter().flat_map(|topic| [format!("{topic}.info"), format!("{topic}.error")]);
+    let subscription = Subscription {
+        queue: heat.queue.clone(),
+        exchange: heat.exchange.clone(),
+        keys: keys.collect(),
+        retry: heat.retry_interval,
+    };
+    Ok(Some(Listener::new(Arc::new(broker), subscription)))
+}
+
+/// Other hosts, used in the same way.
+fn elsewhere(settings: &Settings, url: &SecretString) -> anyhow::Result<Broker> {
+    let url = Broker::parse_transport_url(url.expose_secret())?;
+    Ok(Broker { hosts: url.hosts, vhost: url.vhost, ..broker(settings)? })
 }
 
 fn queues(settings: &Settings) -> QueueFlags {

@@ -33,6 +33,8 @@ mod hostile;
 #[cfg(test)]
 mod indirection;
 #[cfg(test)]
+mod monitor;
+#[cfg(test)]
 mod node;
 #[cfg(test)]
 mod outages;
@@ -54,6 +56,8 @@ mod secrets;
 mod set_aside;
 #[cfg(test)]
 mod settings;
+#[cfg(test)]
+mod stacks;
 #[cfg(test)]
 mod store;
 #[cfg(test)]

@@ -20,6 +20,7 @@ mod periodic;
 mod schema;
 mod services;
 mod set_aside;
+mod stacks;
 
 /// Used where nothing should outlive the process.
 #[tokio::test]
@@ -150,6 +151,12 @@ conformance! {
         what_is_released_may_be_done_once_more_and_only_once,
         one_that_came_back_is_not_forgotten_by_who_read_it_before,
         a_purge_leaves_it;
+    stacks:
+        who_waits_for_a_stack_is_found_by_project,
+        a_project_is_looked_at_by_one_worker_at_a_time,
+        a_turn_that_was_not_ended_passes_on,
+        operations_are_woken_and_put_off_together,
+        news_of_a_stack_reach_who_waits_for_it;
     periodic:
         a_task_is_one_workers_once_per_interval,
         a_task_that_nobody_did_in_time_is_done_once;

@@ -98,6 +98,8 @@ topic = "{topic}"
 operation_lease = "{lease}s"
 encryption_key = "{key}"
 poll_interval = "100ms"
+[heat_notifications]
+enabled = false
 [marathon]
 poll_interval = "1s"
 [telemetry]

@@ -312,6 +312,7 @@ struct Listing {
     marker: Option<String>,
     limit: Option<usize>,
     show_deleted: bool,
+    everywhere: bool,
 }
 
 impl Listing {
@@ -331,12 +332,7 @@ impl Listing {
                     listing.limit = Some(limit);
                 }
                 "show_deleted" => listing.show_deleted = yes(&value),
-                // The default policy gives nobody the listing of all projects, the cloud's admin included.
-                "global_tenant" if yes(&value) => {
-                    return Err(Error::Forbidden(
-                        "You are not authorized to list all projects' stacks.".into(),
-                    ));
-                }
+                "global_tenant" => listing.everywhere = yes(&value),
                 _ => {}
             }
         }
@@ -361,7 +357,12 @@ async fn list(
     let world = shared.world();
     caller(&shared, &world, &headers, &project)?;
     let listing = Listing::parse(query)?;
-    let own = world.heat.stacks.iter().filter(|stack| stack.project_id == project);
+    // The default policy gives nobody the listing of all projects, the cloud's admin included.
+    if listing.everywhere && !world.config.global_listing {
+        return Err(Error::Forbidden("You are not authorized to list all projects' stacks.".to_owned()));
+    }
+    let shown = |stack: &&Stack| listing.everywhere || stack.project_id == project;
+    let own = world.heat.stacks.iter().filter(shown);
     // The newest comes first.
     let mut stacks: Vec<&Stack> = own.filter(|stack| listing.wants(stack)).rev().collect();
     if let Some(marker) = &listing.marker {

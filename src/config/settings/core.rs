@@ -53,8 +53,16 @@ section! {
         /// How long each step of an operation is tried again before the operation fails. Waiting for a stack has no
         /// such limit: it ends when Heat does.
         operation_deadline: Duration = duration_from("5m", Duration::from_secs(1));
-        /// How often the stacks of running operations are looked at when no notification comes.
+        /// How often the stacks of running operations are looked at when no notification of Heat's comes: by one
+        /// listing for all bays of a project, while the youngest of its operations is younger than twenty of these.
         poll_interval: Duration = duration_from("5s", Duration::from_millis(10));
+        /// How often at least, as operations grow older: a twentieth of the youngest one's age, up to this.
+        poll_interval_max: Duration = duration_from("30s", Duration::from_millis(10));
+        /// The most listings of stacks per second of one worker; 0 is no limit.
+        stack_list_rate: u32 = integer("10", 0, 1_000_000);
+        /// Lists the stacks of all projects at once, as the service user. Heat's own policy does not grant that to
+        /// anybody; where it is refused projects are listed one by one.
+        global_stack_list: bool = boolean("false").also(&[("DEFAULT", "periodic_global_stack_list")]);
         /// How long the agents that a smaller bay loses may take to get empty, once they are kept from new tasks.
         drain_deadline: Duration = duration_from("10m", Duration::from_millis(10));
         /// What becomes of the update when they are not empty then: they are removed with what still runs there, or

@@ -1,10 +1,12 @@
 //! The sections about Keystone and the services behind it.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use secrecy::SecretString;
 
-use crate::config::option::{boolean, list, path, section, text, url};
+use super::core::TRANSPORT_SCHEMES;
+use crate::config::option::{boolean, duration_from, list, path, section, text, url};
 
 const HTTP: &[&str] = &["http", "https"];
 
@@ -128,5 +130,24 @@ section! {
         key_file: Option<PathBuf> = path("");
         /// Accepts any certificate of Heat.
         insecure: bool = boolean("false");
+    }
+}
+
+section! {
+    /// Heat's own notifications: a worker looks at a stack as soon as one says that it has come to an end of something.
+    /// Heat sends them with [oslo_messaging_notifications] driver = messagingv2 in heat.conf.
+    "heat_notifications" => HeatNotificationSettings {
+        /// Whether they are listened to. Where they do not come, stacks are looked at by [conductor] poll_interval.
+        enabled: bool = boolean("true");
+        /// The exchange on which Heat publishes: its control_exchange. It is only looked at, never declared.
+        exchange: String = text("heat");
+        /// Heat's [oslo_messaging_notifications] topics.
+        topics: Vec<String> = list("notifications");
+        /// The queue of our own that all workers share. Workers of another database need another one.
+        queue: String = text("mesos-conductor.heat");
+        /// The broker on which Heat publishes. Unset: [DEFAULT] transport_url.
+        transport_url: Option<SecretString> = url("", TRANSPORT_SCHEMES).secret();
+        /// Between two tries where there is no such exchange, or the broker does not let us bind a queue to it.
+        retry_interval: Duration = duration_from("60s", Duration::from_millis(10));
     }
 }

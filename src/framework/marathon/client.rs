@@ -187,6 +187,17 @@ impl Client {
         Self { only_leaders_answer: true, ..self }
     }
 
+    pub(in crate::framework) fn masters_count(&self) -> usize {
+        self.masters.order().len()
+    }
+
+    /// Whoever answered last is not who was meant: the next one is asked first.
+    pub(in crate::framework) fn pass_over(&self) {
+        if let Some(first) = self.masters.order().next() {
+            self.masters.failed(first);
+        }
+    }
+
     pub(super) fn masters(&self) -> &Masters {
         &self.masters
     }

@@ -3,7 +3,7 @@
 use serde_json::json;
 use time::OffsetDateTime;
 
-use super::wire::{Schedule, State, Status};
+use super::wire::{Schedule, State, Status, Usage};
 use super::{machine, means};
 use crate::framework::agents::{AgentId, Closed, Means};
 
@@ -89,4 +89,26 @@ fn a_machine_is_down_when_the_status_says_so() {
     let named = |hostname: &str| AgentId { hostname: hostname.to_owned(), ..id("10.0.0.4") };
     assert!(status.is_down(&named("a")) && !status.is_down(&named("b")));
     assert!(!serde_json::from_value::<Status>(json!({})).unwrap().is_down(&named("a")));
+}
+
+#[test]
+fn g36_what_is_in_use_is_summed_over_the_agents_that_are_connected() {
+    let slave = |active: bool, used: f64| {
+        json!({
+            "id": "S", "active": active, "resources": { "cpus": 4, "mem": 2048.0, "ports": "[1-2]" },
+            "used_resources": { "cpus": used, "mem": 512, "disk": 1 },
+        })
+    };
+    let usage = |leader: &str, slaves: serde_json::Value| {
+        let state =
+            json!({ "pid": "master@10.0.0.3:5050", "leader": leader, "slaves": slaves, "frameworks": [7] });
+        serde_json::from_value::<Usage>(state).unwrap().load()
+    };
+    let slaves = json!([slave(true, 1.0), slave(true, 0.5), slave(false, 4.0)]);
+    assert_eq!(usage("master@10.0.0.4:5050", slaves.clone()), None, "another master leads");
+    let load = usage("master@10.0.0.3:5050", slaves).unwrap();
+    assert_eq!((load.registered, load.active), (3, 2));
+    assert_eq!((load.cpus.percent(), load.memory.percent()), (18.75, 25.0));
+    let empty = usage("master@10.0.0.3:5050", json!([])).unwrap();
+    assert_eq!((empty.cpus.percent(), empty.memory.percent()), (0.0, 0.0), "nothing is divided by nothing");
 }

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use time::OffsetDateTime;
 
 use super::{is_over, means};
-use crate::framework::agents::{Agent, AgentId, Census, Closed};
+use crate::framework::agents::{Agent, AgentId, Census, Closed, Load, Share};
 
 /// As much of a master's state as tells what runs where.
 #[derive(Deserialize)]
@@ -19,6 +19,60 @@ pub(super) struct State {
     /// Of frameworks that have not come back yet; older releases.
     #[serde(default)]
     orphan_tasks: Vec<Task>,
+}
+
+/// As much of a master's state as tells how loaded its agents are. Of a state of many megabytes hardly anything is kept.
+#[derive(Deserialize)]
+pub(super) struct Usage {
+    #[serde(default)]
+    pid: Option<String>,
+    #[serde(default)]
+    leader: Option<String>,
+    #[serde(default)]
+    slaves: Vec<Loaded>,
+}
+
+#[derive(Deserialize)]
+struct Loaded {
+    #[serde(default = "yes")]
+    active: bool,
+    #[serde(default)]
+    resources: Amounts,
+    #[serde(default)]
+    used_resources: Amounts,
+}
+
+#[derive(Deserialize, Default)]
+struct Amounts {
+    #[serde(default)]
+    cpus: f64,
+    #[serde(default)]
+    mem: f64,
+}
+
+/// Releases that do not say whether an agent is connected list those that are.
+fn yes() -> bool {
+    true
+}
+
+impl Usage {
+    /// What the leader knows; `None` from any other master.
+    pub(super) fn load(&self) -> Option<Load> {
+        if self.leader.is_some() && self.leader != self.pid {
+            return None;
+        }
+        let active: Vec<&Loaded> = self.slaves.iter().filter(|slave| slave.active).collect();
+        let share = |amount: fn(&Amounts) -> f64| Share {
+            used: active.iter().map(|slave| amount(&slave.used_resources)).sum(),
+            total: active.iter().map(|slave| amount(&slave.resources)).sum(),
+        };
+        Some(Load {
+            registered: self.slaves.len(),
+            active: active.len(),
+            cpus: share(|amounts| amounts.cpus),
+            memory: share(|amounts| amounts.mem),
+        })
+    }
 }
 
 #[derive(Deserialize)]

@@ -195,6 +195,35 @@ async fn many_stacks_are_listed_in_few_requests_and_none_in_no_request() {
     assert_eq!(fake.count("GET /heat/v1/p1/stacks"), 3);
 }
 
+#[tokio::test]
+async fn a_projects_stacks_are_listed_by_page() {
+    let fake = Fake::start(|seen| {
+        let stack = json!({"id": "s2", "stack_name": "bay", "stack_status": "CREATE_COMPLETE"});
+        seen.is("GET /heat/v1/p1/stacks").then(|| Reply::Json(200, json!({"stacks": [stack]})))
+    })
+    .await;
+    let heat = fake.cloud().heat;
+    for (after, query) in [(None, "limit=500"), (Some("s1"), "limit=500&marker=s1")] {
+        let page = heat.page(&service(), 500, after, LONG).await.unwrap();
+        assert_eq!(page[0].id, "s2");
+        assert_eq!(fake.seen().last().unwrap().query, query);
+    }
+}
+
+#[tokio::test]
+async fn the_stacks_of_all_projects_are_listed_by_id_where_that_is_granted() {
+    let fake = Fake::start(|seen| match seen.query.as_str() {
+        "global_tenant=true&id=s1" => Some(Reply::Json(200, json!({"stacks": []}))),
+        "global_tenant=true&id=s2" => Some(heat_error(403, "Forbidden", "You may not.")),
+        _ => None,
+    })
+    .await;
+    let heat = fake.cloud().heat;
+    let list = async |id: &str| heat.list_everywhere(&service(), &[id.to_owned()], LONG).await;
+    assert_eq!(list("s1").await.unwrap(), []);
+    assert!(list("s2").await.unwrap_err().is_forbidden());
+}
+
 #[test]
 fn parameters_are_absent_from_debug_output() {
     let stack = new_stack();

@@ -6,6 +6,7 @@ use crate::bay::{Bay, Status};
 use crate::error::Fault;
 use crate::notify::Outcome;
 use crate::openstack::{Credentials, Error, Outputs};
+use crate::operation::record::AWAIT_GONE;
 use crate::operation::step::{Answer, Change, Plan, Scene, Step, StepError, with_status};
 use crate::operation::steps::stack::{self, is_shut_out, means};
 
@@ -84,7 +85,7 @@ struct AwaitGone;
 #[async_trait]
 impl Step for AwaitGone {
     fn name(&self) -> &'static str {
-        "await_gone"
+        AWAIT_GONE
     }
 
     fn bounded(&self) -> bool {
@@ -103,7 +104,7 @@ impl Step for AwaitGone {
                 let answer = Answer::Fault(Fault::Internal(reason.clone()));
                 Ok(Change::failed(reason).save(bay).reply(answer).event(Outcome::Failure))
             }
-            Ok(Status::DeleteInProgress) => Ok(Change::again(scene.settings.poll_interval)),
+            Ok(Status::DeleteInProgress) => Ok(Change::again(scene.settings.poll_fallback)),
             // Heat took the request and lost it, or somebody works on the stack: it is asked again, at its pace.
             Ok(_) | Err(_) => {
                 delete_stack(scene, id).await?;

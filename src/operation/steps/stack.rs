@@ -11,7 +11,7 @@ use crate::operation::step::{Answer, Change, Scene, Step, StepError, with_status
 use crate::operation::steps::drain::OPEN;
 use crate::telemetry::metrics;
 
-pub(super) const AWAIT_STACK: &str = "await_stack";
+pub(super) use crate::operation::record::AWAIT_STACK;
 
 /// Which stack action is being followed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,56 +25,41 @@ pub(super) enum Action {
 pub(super) enum Verdict {
     /// Not there yet; the bay shows this status meanwhile, if it has one.
     Wait(Option<Status>),
+    /// Somebody does something else with the stack, which tells nothing of what was asked for.
+    Aside,
     Complete(Status),
     Failed(Status),
     Gone,
 }
 
 impl Action {
+    /// Every state that Heat has: an action and how far it is.
+    ///
     /// `settled` is whether the stack has the parameters that were asked for: right after an update is accepted, Heat
     /// may still show the state of the action before it.
     pub(super) fn judge(self, stack_status: &str, settled: bool) -> Verdict {
         let status = stack_status.parse::<Status>().ok();
-        match (self, status) {
-            (_, Some(Status::DeleteComplete)) => Verdict::Gone,
-            (Self::Create, Some(Status::CreateComplete)) => Verdict::Complete(Status::CreateComplete),
-            (Self::Update, Some(Status::UpdateComplete)) if settled => {
-                Verdict::Complete(Status::UpdateComplete)
-            }
+        // Magnum has no word for some ends of what others do to a stack.
+        let failed = Verdict::Failed(status.unwrap_or_else(|| self.failed_status()));
+        match (stack_status.split_once('_').unwrap_or((stack_status, "")), self) {
+            (("DELETE", "COMPLETE"), _) => Verdict::Gone,
+            (("CREATE" | "UPDATE" | "DELETE" | "ROLLBACK", "IN_PROGRESS"), _) => Verdict::Wait(status),
+            // Heat begins nothing while it is at something: what was asked for has had its end, and it is not known.
+            (("SUSPEND" | "RESUME" | "ADOPT" | "SNAPSHOT" | "CHECK" | "RESTORE", "FAILED"), _) => failed,
+            (("CREATE" | "UPDATE" | "DELETE" | "ROLLBACK", "FAILED"), _) => failed,
+            (("ROLLBACK", "COMPLETE"), _) => failed,
+            // An update never is complete by the create before it.
+            (("CREATE", "COMPLETE"), Self::Update) => Verdict::Wait(None),
             // Somebody else moved the stack on: what was asked for is there all the same.
-            (Self::Create, Some(done @ Status::UpdateComplete)) => Verdict::Complete(done),
             (
+                ("CREATE" | "UPDATE" | "RESUME" | "CHECK" | "SNAPSHOT" | "RESTORE" | "ADOPT", "COMPLETE"),
                 _,
-                Some(
-                    done @ (Status::ResumeComplete
-                    | Status::CheckComplete
-                    | Status::SnapshotComplete
-                    | Status::RestoreComplete
-                    | Status::AdoptComplete),
-                ),
-            ) if settled || self == Self::Create => Verdict::Complete(done),
-            (_, Some(failed @ (Status::CreateFailed | Status::DeleteFailed | Status::RollbackFailed))) => {
-                Verdict::Failed(failed)
-            }
-            (_, Some(failed @ (Status::RollbackComplete | Status::UpdateFailed)))
-                if settled || self == Self::Create =>
-            {
-                Verdict::Failed(failed)
-            }
-            (Self::Update, Some(failed @ (Status::RollbackComplete | Status::UpdateFailed))) => {
-                Verdict::Failed(failed)
-            }
-            (
-                _,
-                Some(
-                    moving @ (Status::CreateInProgress
-                    | Status::UpdateInProgress
-                    | Status::DeleteInProgress
-                    | Status::RollbackInProgress),
-                ),
-            ) => Verdict::Wait(Some(moving)),
-            // Suspended, being checked, adopted: not an end of what was asked for.
-            (_, _) => Verdict::Wait(None),
+            ) => match status {
+                Some(done) if settled || self == Self::Create => Verdict::Complete(done),
+                Some(_) | None => Verdict::Wait(None),
+            },
+            // Suspended, being checked: not an end of what was asked for.
+            (_, _) => Verdict::Aside,
         }
     }
 
@@ -127,13 +112,21 @@ async fn follow(scene: &Scene<'_>, action: Action) -> Result<Change, StepError> 
     };
     match verdict {
         Verdict::Wait(status) => {
-            let change = Change::again(scene.settings.poll_interval);
+            let change = Change::again(scene.settings.poll_fallback);
             Ok(match status {
                 Some(status) if bay.status != Some(status) => {
                     change.save(with_status(bay, status, seen.status_reason))
                 }
                 _ => change,
             })
+        }
+        Verdict::Aside => {
+            let change = Change::again(scene.settings.poll_fallback);
+            let reason = Some(format!("The stack is in state {}.", seen.status));
+            if bay.status_reason == reason {
+                return Ok(change);
+            }
+            Ok(change.save(Bay { status_reason: reason, ..bay.clone() }))
         }
         Verdict::Gone => Ok(gone(bay, action, id)),
         Verdict::Complete(status) => {
@@ -149,8 +142,8 @@ async fn follow(scene: &Scene<'_>, action: Action) -> Result<Change, StepError> 
             Ok(Change::done().save(bay).reply(Answer::Object).event(Outcome::Success))
         }
         Verdict::Failed(status) => {
-            let reason =
-                seen.status_reason.clone().unwrap_or_else(|| format!("The stack is in state {status}."));
+            let state = || format!("The stack is in state {}.", seen.status);
+            let reason = seen.status_reason.clone().filter(|reason| !reason.is_empty()).unwrap_or_else(state);
             let mut bay = with_status(bay, status, told(Some(reason.clone())));
             if action == Action::Update {
                 take_node_count(&mut bay, &seen);
@@ -273,39 +266,106 @@ fn take_node_count(bay: &mut Bay, stack: &Stack) {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_create_ends_where_its_stack_ends() {
-        let judge = |status| Action::Create.judge(status, true);
-        assert_eq!(judge("CREATE_IN_PROGRESS"), Verdict::Wait(Some(Status::CreateInProgress)));
-        assert_eq!(judge("CREATE_COMPLETE"), Verdict::Complete(Status::CreateComplete));
-        assert_eq!(judge("CREATE_FAILED"), Verdict::Failed(Status::CreateFailed));
-        assert_eq!(judge("ROLLBACK_COMPLETE"), Verdict::Failed(Status::RollbackComplete));
-        assert_eq!(judge("DELETE_COMPLETE"), Verdict::Gone);
-    }
+    const ACTIONS: [&str; 10] = [
+        "CREATE", "DELETE", "UPDATE", "ROLLBACK", "SUSPEND", "RESUME", "ADOPT", "SNAPSHOT", "CHECK",
+        "RESTORE",
+    ];
 
-    #[test]
-    fn an_update_is_not_ended_by_the_state_before_it() {
-        let judge = |status, settled| Action::Update.judge(status, settled);
-        assert_eq!(judge("CREATE_COMPLETE", false), Verdict::Wait(None));
-        assert_eq!(judge("UPDATE_COMPLETE", false), Verdict::Wait(None));
-        assert_eq!(judge("UPDATE_COMPLETE", true), Verdict::Complete(Status::UpdateComplete));
-        assert_eq!(judge("UPDATE_FAILED", true), Verdict::Failed(Status::UpdateFailed));
-    }
-
-    #[test]
-    fn what_an_operator_did_to_a_complete_stack_meanwhile_does_not_hide_that_it_is_complete() {
-        for status in ["CHECK_COMPLETE", "RESUME_COMPLETE", "SNAPSHOT_COMPLETE", "RESTORE_COMPLETE"] {
-            let complete = Verdict::Complete(status.parse().unwrap());
-            assert_eq!(Action::Create.judge(status, true), complete, "{status}");
-            assert_eq!(Action::Update.judge(status, true), complete, "{status}");
-            assert_eq!(Action::Update.judge(status, false), Verdict::Wait(None), "{status}");
+    /// One column of the table: what each of Heat's actions means, in the order of [`ACTIONS`].
+    #[track_caller]
+    fn check(action: Action, settled: bool, phase: &str, expected: [Verdict; 10]) {
+        for (name, expected) in ACTIONS.into_iter().zip(expected) {
+            let state = format!("{name}_{phase}");
+            assert_eq!(action.judge(&state, settled), expected, "{action:?} {state}, settled: {settled}");
         }
     }
 
     #[test]
-    fn a_state_outside_magnums_list_does_not_end_the_wait() {
-        for status in ["SUSPEND_COMPLETE", "CHECK_IN_PROGRESS", "", "garbage"] {
-            assert_eq!(Action::Create.judge(status, true), Verdict::Wait(None), "{status}");
+    fn g39_every_state_of_heat_is_judged_while_a_stack_is_created() {
+        use Verdict::{Aside, Complete, Failed, Gone, Wait};
+        // A stack that is created has the parameters it was created with: `settled` says nothing.
+        for settled in [true, false] {
+            let moving = |status| Wait(Some(status));
+            let (create, delete) = (moving(Status::CreateInProgress), moving(Status::DeleteInProgress));
+            let (update, rollback) = (moving(Status::UpdateInProgress), moving(Status::RollbackInProgress));
+            let in_progress = [create, delete, update, rollback, Aside, Aside, Aside, Aside, Aside, Aside];
+            check(Action::Create, settled, "IN_PROGRESS", in_progress);
+            let other = Failed(Status::CreateFailed);
+            let failed = [
+                other,
+                Failed(Status::DeleteFailed),
+                Failed(Status::UpdateFailed),
+                Failed(Status::RollbackFailed),
+                other,
+                Failed(Status::ResumeFailed),
+                other,
+                other,
+                other,
+                other,
+            ];
+            check(Action::Create, settled, "FAILED", failed);
+            let complete = [
+                Complete(Status::CreateComplete),
+                Gone,
+                Complete(Status::UpdateComplete),
+                Failed(Status::RollbackComplete),
+                Aside,
+                Complete(Status::ResumeComplete),
+                Complete(Status::AdoptComplete),
+                Complete(Status::SnapshotComplete),
+                Complete(Status::CheckComplete),
+                Complete(Status::RestoreComplete),
+            ];
+            check(Action::Create, settled, "COMPLETE", complete);
+        }
+    }
+
+    #[test]
+    fn g39_every_state_of_heat_is_judged_while_a_stack_is_updated() {
+        use Verdict::{Aside, Complete, Failed, Gone, Wait};
+        for settled in [true, false] {
+            let moving = |status| Wait(Some(status));
+            let (create, delete) = (moving(Status::CreateInProgress), moving(Status::DeleteInProgress));
+            let (update, rollback) = (moving(Status::UpdateInProgress), moving(Status::RollbackInProgress));
+            let in_progress = [create, delete, update, rollback, Aside, Aside, Aside, Aside, Aside, Aside];
+            check(Action::Update, settled, "IN_PROGRESS", in_progress);
+            let other = Failed(Status::UpdateFailed);
+            let failed = [
+                Failed(Status::CreateFailed),
+                Failed(Status::DeleteFailed),
+                other,
+                Failed(Status::RollbackFailed),
+                other,
+                Failed(Status::ResumeFailed),
+                other,
+                other,
+                other,
+                other,
+            ];
+            check(Action::Update, settled, "FAILED", failed);
+            // What was complete before the update is no end of it.
+            let end = |status| if settled { Complete(status) } else { Wait(None) };
+            let complete = [
+                Wait(None),
+                Gone,
+                end(Status::UpdateComplete),
+                Failed(Status::RollbackComplete),
+                Aside,
+                end(Status::ResumeComplete),
+                end(Status::AdoptComplete),
+                end(Status::SnapshotComplete),
+                end(Status::CheckComplete),
+                end(Status::RestoreComplete),
+            ];
+            check(Action::Update, settled, "COMPLETE", complete);
+        }
+    }
+
+    #[test]
+    fn a_state_that_heat_does_not_have_does_not_end_the_wait() {
+        for status in ["", "_", "CREATE", "CREATE_", "garbage", "CONVERGE_COMPLETE"] {
+            assert_eq!(Action::Create.judge(status, true), Verdict::Aside, "{status}");
+            assert_eq!(Action::Update.judge(status, true), Verdict::Aside, "{status}");
         }
     }
 }

@@ -89,6 +89,7 @@ fn workshop(store: &Store, name: &str) -> Workshop {
         templates: Templates::embedded(),
         settings: Settings {
             poll_interval: LONG,
+            poll_fallback: LONG,
             request_timeout: LONG,
             service_user: false,
             placement: Placement::default(),
@@ -167,6 +168,25 @@ impl Cloud for Unasked {
     }
 
     async fn stack_list(&self, _: &Credentials, _: &[String], _: Duration) -> Result<Vec<StackSummary>> {
+        unreachable!("{NOBODY}")
+    }
+
+    async fn stack_page(
+        &self,
+        _: &Credentials,
+        _: usize,
+        _: Option<&str>,
+        _: Duration,
+    ) -> Result<Vec<StackSummary>> {
+        unreachable!("{NOBODY}")
+    }
+
+    async fn stack_list_everywhere(
+        &self,
+        _: &Credentials,
+        _: &[String],
+        _: Duration,
+    ) -> Result<Vec<StackSummary>> {
         unreachable!("{NOBODY}")
     }
 
