@@ -121,7 +121,7 @@ const CALM: Duration = Duration::from_secs(3);
 const TOLD: usize = 10;
 
 /// How often a row is run to see that its guard is missing.
-const TRIES: u32 = 3;
+const TRIES: u32 = 6;
 
 /// The guards that a test build can leave out, each with the row that then has to turn red.
 const GUARDS: &[(&str, Fault)] = &[

@@ -91,7 +91,10 @@ rabbitmq_up() {
     # Started by us, not by the node, so that its process id is ours to end.
     start_process epmd "$rabbitmq_dir/log/epmd.log" \
         "$(rabbitmq_epmd)" -port $((port + 2)) -address 127.0.0.1
+    # In its own directory: a node that is killed may leave its memory where it was started.
+    # shellcheck disable=SC2016
     start_process rabbitmq "$rabbitmq_dir/log/start.log" \
+        sh -c 'cd "$1" && shift && exec "$@"' sh "$rabbitmq_dir" \
         env "${variables[@]}" "$(rabbitmq_program rabbitmq-server)"
     if ! wait_until 90 rabbitmq_answers_or_died "$port" || ! our_process rabbitmq >/dev/null; then
         show_log "$rabbitmq_dir/log/start.log"

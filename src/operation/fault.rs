@@ -32,6 +32,8 @@ impl fmt::Display for Phase {
     }
 }
 
+/// The point before the transaction that ends an operation.
+pub(crate) const OPERATION_END: &str = "operation/end";
 /// The point between the broker's confirm and the outbox's delete.
 pub(crate) const OUTBOX_CONFIRMED: &str = "outbox/confirmed";
 /// The point before a message is decoded. Before its method runs, there is `request/<method>/begin`.

@@ -48,14 +48,14 @@ impl Workers {
     }
 }
 
-/// A worker falls asleep right before it records how a stack stands, and wakes up when others have done its work.
+/// A worker falls asleep right before it records the end of an operation, and wakes up when others have done its work.
 /// Another one sleeps wherever it happens to be: a request that it waits for has timed out when it wakes, so that it
 /// would rarely write.
 async fn pause(ground: &Ground<'_>) -> anyhow::Result<u32> {
     let mut pool = ground.pool.lock().await;
     let sleeper = match pool.sleeper() {
         Some(sleeper) => sleeper,
-        None => pool.add_sleeper("pause:bay_create/await_stack/effect").await?,
+        None => pool.add_sleeper("pause:operation/end").await?,
     };
     let deadline = Instant::now() + Duration::from_secs(15);
     while !pool.is_asleep(sleeper) && Instant::now() < deadline {
@@ -63,7 +63,7 @@ async fn pause(ground: &Ground<'_>) -> anyhow::Result<u32> {
     }
     let other = rand::random_range(0..sleeper);
     pool.signal(other, "STOP").await?;
-    sleep(LEASE + Duration::from_millis(700)).await;
+    sleep(LEASE + Duration::from_millis(1_200)).await;
     let times = if pool.is_asleep(sleeper) { 2 } else { 1 };
     pool.signal(sleeper, "CONT").await?;
     sleep(Duration::from_millis(300)).await;

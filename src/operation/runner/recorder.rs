@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::{Round, Workshop};
 use crate::notify::Event;
+use crate::operation::fault;
 use crate::operation::keeper::Held;
 use crate::operation::progress::Progress;
 use crate::operation::record::{Operation, Outgoing, Purpose, ReplyTo};
@@ -29,6 +30,10 @@ impl Recorder<'_> {
         change: Change<S>,
         next: Option<&'static str>,
     ) -> Result<Round, store::Error> {
+        let ending = matches!(change.next, Next::End(..));
+        if ending {
+            fault::point(fault::OPERATION_END);
+        }
         let mut tx = self.shop.store.begin_held(&self.held.lease, self.shop.lease).await?;
         let subject = match &change.row {
             RowChange::Keep => subject,
@@ -41,7 +46,6 @@ impl Recorder<'_> {
                 last
             }
         };
-        let ending = matches!(change.next, Next::End(..));
         if let Some(answer) = &change.reply {
             self.reply(&mut tx, operation.uuid, answer, subject, ending).await?;
         }
