@@ -232,7 +232,10 @@ mod tests {
         assert!(templates.for_distro("ubuntu").is_some() && templates.for_distro("centos").is_none());
         let empty = tempfile::tempdir().unwrap();
         let error = Templates::from_dir(empty.path()).unwrap_err().to_string();
-        assert!(error.ends_with("has no template set: it needs a directory ubuntu or centos or coreos"), "{error}");
+        assert!(
+            error.ends_with("has no template set: it needs a directory ubuntu or centos or coreos"),
+            "{error}"
+        );
     }
 
     #[test]

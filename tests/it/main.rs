@@ -35,6 +35,8 @@ mod indirection;
 #[cfg(test)]
 mod node;
 #[cfg(test)]
+mod node_scripts;
+#[cfg(test)]
 mod outages;
 #[cfg(all(test, feature = "fault-points"))]
 mod pool;

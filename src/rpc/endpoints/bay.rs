@@ -60,7 +60,8 @@ impl Method for Create {
         bay.labels = model.labels.clone();
         parameters::driver_supported(&model).map_err(Fault::from)?;
         // What Heat would refuse for want of a parameter is refused before anything is made.
-        parameters::stack_parameters(&bay, &model, &call.shop.settings.placement, None).map_err(Fault::from)?;
+        parameters::stack_parameters(&bay, &model, &call.shop.settings.placement, None)
+            .map_err(Fault::from)?;
         if call.shop.cloud.trusts_configured() {
             let project = bay.project_id.as_deref().unwrap_or_default();
             bay.trustee_username = Some(format!("{}_{project}", bay.uuid));
