@@ -7,7 +7,7 @@ mod messaging;
 mod openstack;
 
 pub use self::{
-    bays::ClusterHeatSettings,
+    bays::{ClusterHeatSettings, DriversSettings},
     core::{ConductorSettings, DatabaseSettings, DefaultSettings, TelemetrySettings},
     framework::MarathonSettings,
     messaging::{NotificationSettings, RabbitSettings},
@@ -53,6 +53,7 @@ sections! {
     trust: TrustSettings,
     heat_client: HeatClientSettings,
     cluster_heat: ClusterHeatSettings,
+    drivers: DriversSettings,
     marathon: MarathonSettings,
     oslo_messaging_rabbit: RabbitSettings,
     oslo_messaging_notifications: NotificationSettings,
