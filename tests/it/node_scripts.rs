@@ -235,6 +235,14 @@ async fn a_component_that_nothing_has_is_named() {
 }
 
 #[tokio::test]
+async fn a_node_of_an_image_with_the_element_needs_no_source() {
+    let mut specification = node("centos", "master", false);
+    specification["image"] = json!(["zookeeper", "mesos", "marathon"]);
+    specification["packages"] = json!(["java"]);
+    good_boot(&specification).await;
+}
+
+#[tokio::test]
 async fn a_zookeeper_without_tls_is_not_used_where_tls_is_wanted() {
     let mut specification = node("ubuntu", "master", true);
     specification["zookeeper"] = json!("3.4.13");

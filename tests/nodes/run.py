@@ -4,7 +4,8 @@ package managers and for the services, in a network of its own.
     unshare --mount --net --pid --fork --mount-proc run.py DIRECTORY SPECIFICATION_JSON
 
 The specification has `distribution`, `role`, the `token` that Heat expects, the `packages` that an URL is given for,
-`parameters` of the root template and, where it matters, `zookeeper`, the release that ZooKeeper says it has. With
+`parameters` of the root template and, where it matters, `zookeeper`, the release that ZooKeeper says it has, and `image`,
+the packages that the element for images has installed before. With
 `tls_enabled` among the parameters certificates are made. Prints JSON: how two runs ended, what Heat was told, what each
 of them left.
 """
@@ -116,6 +117,18 @@ def make_root(directory):
     return root
 
 
+def make_image(root, wanted):
+    """What diskimage-builder does with the element's install.d, in the root itself."""
+    shutil.copy(HERE.parent.parent / "image/elements/mesos-bay/install.d/50-mesos-bay", root / "run/install")
+    sources = {
+        "DIB_MESOS_BAY_" + name.replace("_package", "").upper(): value
+        for name, value in package_parameters(wanted).items()
+    }
+    environment = [f"{name}={value}" for name, value in sources.items()]
+    subprocess.run(
+        ["chroot", root, "/usr/bin/env", "-i", f"PATH={SYSTEM_PATH}", *environment, "bash", "/run/install"], check=True)
+
+
 def set_up(root):
     command = ["chroot", root, "/usr/bin/env", "-i", f"PATH={SYSTEM_PATH}", "bash", "/etc/mesos-bay/setup.sh"]
     return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120)
@@ -161,6 +174,8 @@ def main():
         check=True, stdout=subprocess.DEVNULL)
     shutil.copytree(directory / "rendered/files", root, dirs_exist_ok=True)
     os.chmod(root / "etc/mesos-bay/node.json", 0o600)
+    if "image" in specification:
+        make_image(root, specification["image"])
     runs = []
     for _ in range(2):
         end = set_up(root)
