@@ -1,7 +1,8 @@
-//! What a node's first boot does: the scripts of the templates, run in a throw-away root (`tests/nodes/run.py`).
+//! What a node's first boot does: the scripts of the templates, run in a throw-away root
+//! (`tests/nodes/run.py`).
 //!
-//! Each distribution's user data is rendered as Heat would, laid down and run, twice, with stand-ins for systemd, for
-//! package managers and for the services. What the services themselves make of it is not shown here.
+//! Each distribution's user data is rendered as Heat would, laid down and run, twice, with stand-ins for systemd,
+//! for package managers and for the services. What the services themselves make of it is not shown here.
 
 use std::collections::BTreeMap;
 use std::path::Path;
