@@ -26,10 +26,7 @@ pub use kind::{
 };
 pub use service::ServiceUser;
 pub use settings::{
-    ClusterHeatSettings, ConductorSettings, DatabaseSettings, DefaultSettings, HeatClientSettings,
-    HeatNotificationSettings, KeystoneAuthSettings, KeystoneAuthtokenSettings, MarathonSettings,
-    MesosSettings, MonitorSettings, NotificationSettings, RabbitSettings, Settings, TelemetrySettings,
-    TrustSettings,
+    ClusterHeatSettings, ConductorSettings, DatabaseSettings, DefaultSettings, DriversSettings, HeatClientSettings, HeatNotificationSettings, KeystoneAuthSettings, KeystoneAuthtokenSettings, MarathonSettings, MesosSettings, MonitorSettings, NotificationSettings, RabbitSettings, Settings, TelemetrySettings, TrustSettings,
 };
 pub use show::{default_file, show, show_json};
 pub use sources::Sources;

@@ -8,6 +8,7 @@ mod periodic;
 mod report;
 mod store;
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -107,7 +108,7 @@ impl Worker {
                 poll_fallback: stack_looks(settings).fallback(),
                 request_timeout: settings.conductor.http_timeout,
                 service_user: cloud::service_user(settings).is_some(),
-                placement: Placement::default(),
+                placement: placement(settings)?,
                 default_create_timeout: Some(i64::from(settings.cluster_heat.create_timeout))
                     .filter(|minutes| *minutes > 0),
                 deployments: framework::deployments(settings),
@@ -307,6 +308,16 @@ fn stack_looks(settings: &Settings) -> stacks::Settings {
 
 fn age(milliseconds: i64) -> Duration {
     Duration::from_millis(u64::try_from(milliseconds).unwrap_or_default())
+}
+
+fn placement(settings: &Settings) -> anyhow::Result<Placement> {
+    let file = settings.drivers.openstack_ca_file.as_deref();
+    let read = |file: &Path| {
+        std::fs::read_to_string(file)
+            .with_context(|| format!("[drivers] openstack_ca_file: cannot read {}", file.display()))
+    };
+    let verify_ca = settings.drivers.verify_ca;
+    Ok(Placement { openstack_ca: file.map(read).transpose()?, verify_ca, ..Placement::default() })
 }
 
 fn rpc_settings(settings: &Settings) -> anyhow::Result<rpc::Settings> {

@@ -8,7 +8,7 @@ mod monitor;
 mod openstack;
 
 pub use self::{
-    bays::ClusterHeatSettings,
+    bays::{ClusterHeatSettings, DriversSettings},
     core::{ConductorSettings, DatabaseSettings, DefaultSettings, TelemetrySettings},
     framework::{MarathonSettings, MesosSettings},
     messaging::{NotificationSettings, RabbitSettings},
@@ -59,6 +59,7 @@ sections! {
     heat_client: HeatClientSettings,
     heat_notifications: HeatNotificationSettings,
     cluster_heat: ClusterHeatSettings,
+    drivers: DriversSettings,
     marathon: MarathonSettings,
     mesos: MesosSettings,
     monitor: MonitorSettings,

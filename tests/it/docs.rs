@@ -90,6 +90,7 @@ fn every_path_that_a_document_names_exists() {
         "README.md",
         "SECURITY.md",
         "docs/ARCHITECTURE.md",
+        "docs/BAYS.md",
         "docs/COMPATIBILITY.md",
         "docs/DECISIONS.md",
         "docs/E2E.md",

@@ -37,6 +37,8 @@ mod monitor;
 #[cfg(test)]
 mod node;
 #[cfg(test)]
+mod node_scripts;
+#[cfg(test)]
 mod outages;
 #[cfg(all(test, feature = "fault-points"))]
 mod pool;

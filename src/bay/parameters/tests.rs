@@ -3,9 +3,11 @@
 use std::collections::BTreeSet;
 
 use proptest::prelude::*;
+use secrecy::SecretString;
 use uuid::Uuid;
 
 use super::*;
+use crate::bay::Labels;
 use crate::bay::template::Templates;
 
 fn some(text: &str) -> Option<String> {
@@ -28,6 +30,7 @@ fn model() -> BayModel {
         server_type: some("vm"),
         cluster_distro: some("ubuntu"),
         coe: some("mesos"),
+        floating_ip_enabled: true,
         ..BayModel::default()
     }
 }
@@ -47,6 +50,11 @@ fn full_model() -> BayModel {
         ("mesos_package_sha256", &sha256),
         ("marathon_package_url", "https://example.org/marathon.tgz"),
         ("marathon_package_sha256", &sha256),
+        ("java_package_url", "https://example.org/java.tgz"),
+        ("java_package_sha256", &sha256),
+        ("docker_package_url", "https://example.org/docker.tgz"),
+        ("docker_package_sha256", &sha256),
+        ("rexray_preempt", "false"),
     ];
     BayModel {
         image_id: some("ubuntu-mesos"),
@@ -64,12 +72,26 @@ fn full_model() -> BayModel {
     }
 }
 
+fn secrets() -> Secrets {
+    let secret = |text: &str| SecretString::from(text.to_owned());
+    Secrets {
+        ca_certificate: "the authority".to_owned(),
+        node_certificate: "the nodes".to_owned(),
+        node_key: secret("their key"),
+        mesos_principal: "mesos".to_owned(),
+        mesos_secret: secret("one"),
+        marathon_username: "marathon".to_owned(),
+        marathon_password: secret("two"),
+        zookeeper_password: secret("three"),
+    }
+}
+
 fn parameters(bay: &Bay, model: &BayModel) -> Map<String, Value> {
-    stack_parameters(bay, model, &Placement::default()).unwrap()
+    stack_parameters(bay, model, &Placement::default(), None).unwrap()
 }
 
 fn error(bay: &Bay, model: &BayModel) -> String {
-    stack_parameters(bay, model, &Placement::default()).unwrap_err().to_string()
+    stack_parameters(bay, model, &Placement::default(), None).unwrap_err().to_string()
 }
 
 /// The parameters a template declares, each with whether it has a default.
@@ -92,14 +114,19 @@ fn declared(template: &str) -> BTreeMap<&str, bool> {
 
 #[test]
 fn a_full_model_becomes_these_parameters() {
-    insta::assert_json_snapshot!(parameters(&bay(), &full_model()));
+    let placement =
+        Placement { openstack_ca: some("the cloud's authority"), verify_ca: false, ..Placement::default() };
+    let parameters = stack_parameters(&bay(), &full_model(), &placement, Some(&secrets())).unwrap();
+    insta::assert_json_snapshot!(parameters);
 }
 
 #[test]
 fn what_has_no_value_is_left_out() {
     let bay = Bay { name: None, master_count: None, node_count: None, ..bay() };
-    let expected =
-        json!({"external_network": "public", "number_of_masters": 1, "quorum": 1, "allowed_cidrs": []});
+    let expected = json!({
+        "external_network": "public", "number_of_masters": 1, "quorum": 1, "allowed_cidrs": [],
+        "floating_ip_enabled": true, "master_lb_enabled": false, "verify_ca": true,
+    });
     assert_eq!(Value::Object(parameters(&bay, &model())), expected);
     let cleared = BayModel { http_proxy: some(""), fixed_network: some(""), ..model() };
     assert_eq!(Value::Object(parameters(&bay, &cleared)), expected);
@@ -108,11 +135,13 @@ fn what_has_no_value_is_left_out() {
 #[test]
 fn the_template_declares_what_is_sent_and_is_sent_what_it_requires() {
     let templates = Templates::embedded();
-    let declared = declared(&templates.ubuntu().root);
-    assert!(declared.len() > 25, "the reader of this test missed some: {declared:?}");
+    let declared = declared(&templates.for_distro("ubuntu").unwrap().root);
+    assert!(declared.len() > 45, "the reader of this test missed some: {declared:?}");
     let names = |parameters: Map<String, Value>| parameters.into_iter().map(|(name, _)| name);
     let cidr = BayModel { fixed_network: some("10.1.0.0/24"), ..full_model() };
-    let sent: BTreeSet<String> = names(parameters(&bay(), &full_model()))
+    let placement = Placement { openstack_ca: some("the cloud's authority"), ..Placement::default() };
+    let full = stack_parameters(&bay(), &full_model(), &placement, Some(&secrets())).unwrap();
+    let sent: BTreeSet<String> = names(full)
         .chain(names(parameters(&bay(), &cidr)))
         .chain(names(scale_parameters(&bay(), &[]).unwrap()))
         .collect();
@@ -163,8 +192,8 @@ fn executor_variables_arrive_as_they_were_written() {
 #[test]
 fn nobody_reaches_the_nodes_unless_allowed() {
     assert_eq!(parameters(&bay(), &model())["allowed_cidrs"], json!([]));
-    let placement = Placement { allowed_cidrs: vec!["198.51.100.7/32".to_owned()] };
-    let both = stack_parameters(&bay(), &full_model(), &placement).unwrap();
+    let placement = Placement { allowed_cidrs: vec!["198.51.100.7/32".to_owned()], ..Placement::default() };
+    let both = stack_parameters(&bay(), &full_model(), &placement, None).unwrap();
     assert_eq!(both["allowed_cidrs"], json!(["198.51.100.7/32", "192.0.2.0/24"]));
 }
 
@@ -209,6 +238,94 @@ fn a_quorum_is_a_true_majority() {
 }
 
 #[test]
+fn secrets_turn_tls_on_and_are_hidden_in_the_template() {
+    let plain = parameters(&bay(), &model());
+    let sent = stack_parameters(&bay(), &model(), &Placement::default(), Some(&secrets())).unwrap();
+    assert!(!plain.contains_key("tls_enabled"));
+    assert_eq!(sent["tls_enabled"], true);
+    assert_eq!(sent["node_name"], "00000000-0000-0000-0000-000000001234.mesos.bay");
+    let templates = Templates::embedded();
+    let root = &templates.for_distro("ubuntu").unwrap().root;
+    for name in ["node_key", "mesos_secret", "marathon_password", "zookeeper_password"] {
+        let (_, declaration) = root.split_once(&format!("\n  {name}:\n")).unwrap();
+        let own: Vec<_> = declaration.lines().take_while(|line| line.starts_with("    ")).collect();
+        assert!(own.contains(&"    hidden: true"), "{name}: {own:?}");
+    }
+}
+
+#[test]
+fn coreos_is_asked_where_its_packages_come_from() {
+    let coreos = |labels: Labels| BayModel { cluster_distro: some("fedora-coreos"), labels, ..model() };
+    let mut labels = full_model().labels;
+    assert!(stack_parameters(&bay(), &coreos(labels.clone()), &Placement::default(), None).is_ok());
+    labels.remove("mesos_package_url");
+    let error = stack_parameters(&bay(), &coreos(labels), &Placement::default(), None).unwrap_err();
+    assert_eq!(error, ParameterError::Missing("mesos_package_url"));
+}
+
+#[test]
+fn g13_rexray_is_refused_and_its_label_alone_is_not() {
+    let volumes = BayModel { volume_driver: some("rexray"), ..model() };
+    let error = error(&bay(), &volumes);
+    assert!(error.contains("a trust or a password of the bay's owner on every node"), "{error}");
+    let labels = BTreeMap::from([("rexray_preempt".to_owned(), "False".to_owned())]);
+    assert!(!parameters(&bay(), &BayModel { labels, ..model() }).contains_key("rexray_preempt"));
+}
+
+#[test]
+fn g14_no_region_is_asked_for() {
+    let templates = Templates::embedded();
+    for name in declared(&templates.for_distro("ubuntu").unwrap().root).keys() {
+        assert!(!name.contains("region"), "{name}");
+    }
+}
+
+#[test]
+fn g22_g23_a_load_balancer_admits_the_same_ranges_and_has_an_address() {
+    let templates = Templates::embedded();
+    let set = templates.for_distro("ubuntu").unwrap();
+    let balanced = parameters(&bay(), &BayModel { master_lb_enabled: true, ..model() });
+    assert_eq!(balanced["master_lb_enabled"], true);
+    let balancer = &set.files["balancer.yaml"];
+    assert!(balancer.contains("allowed_cidrs: {get_param: allowed_cidrs}"), "of the listener");
+    assert!(balancer.contains("port_id: {get_attr: [balancer, vip_port_id]}"), "of the floating IP");
+    // An empty list would admit everybody, so the nodes' own range is always in it.
+    let (_, passed) = set.root.split_once("type: balancer.yaml").unwrap();
+    let (_, passed) = passed.split_once("allowed_cidrs:").unwrap();
+    assert!(
+        passed
+            .trim_start()
+            .starts_with("list_concat:\n          - [{get_attr: [master_ports, resource.0.cidr]}]")
+    );
+}
+
+#[test]
+fn g24_the_policy_of_server_groups_has_a_default() {
+    let templates = Templates::embedded();
+    assert_eq!(declared(&templates.for_distro("ubuntu").unwrap().root)["nodes_affinity_policy"], true);
+}
+
+#[test]
+fn g26_no_script_knows_the_name_of_an_interface() {
+    let templates = Templates::embedded();
+    for distribution in ["ubuntu", "centos", "coreos"] {
+        let set = templates.for_distro(distribution).unwrap();
+        for (name, text) in &set.files {
+            assert!(!["eth0", "ens3", "hostname -I"].iter().any(|word| text.contains(word)), "{name}");
+        }
+    }
+}
+
+#[test]
+fn g12_a_master_s_address_does_not_go_with_its_server() {
+    let templates = Templates::embedded();
+    let set = templates.for_distro("ubuntu").unwrap();
+    let master = &set.files["master.yaml"];
+    assert!(master.contains("OS::Nova::Server") && !master.contains("OS::Neutron::Port"));
+    assert!(master.contains("- port: {get_param: [ports, {get_param: index}]}"));
+}
+
+#[test]
 fn scaling_forgets_the_agents_removed_before() {
     let expected = json!({"number_of_slaves": 5, "slaves_to_remove": []});
     assert_eq!(Value::Object(scale_parameters(&bay(), &[]).unwrap()), expected);
@@ -217,8 +334,11 @@ fn scaling_forgets_the_agents_removed_before() {
 }
 
 #[test]
-fn only_mesos_on_ubuntu_machines_is_supported() {
-    assert_eq!(driver_supported(&model()), Ok(()));
+fn only_mesos_on_machines_of_a_known_distribution_is_supported() {
+    for distribution in ["ubuntu", "centos", "coreos", "fedora-coreos"] {
+        let model = BayModel { cluster_distro: some(distribution), ..model() };
+        assert_eq!(driver_supported(&model), Ok(()));
+    }
     assert_eq!(driver_supported(&BayModel { server_type: None, ..model() }), Ok(()));
     for other in [
         BayModel { server_type: some("bm"), ..model() },

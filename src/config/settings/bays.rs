@@ -1,6 +1,8 @@
-//! The section about how a bay's stack is built.
+//! The sections about how a bay's stack is built.
 
-use crate::config::option::{integer, section};
+use std::path::PathBuf;
+
+use crate::config::option::{boolean, integer, path, section};
 
 section! {
     /// How a bay's stack is built.
@@ -12,5 +14,15 @@ section! {
             ("bay_heat", "create_timeout"),
             ("bay_heat", "cluster_create_timeout"),
         ]);
+    }
+}
+
+section! {
+    /// What the nodes of bays need to know of the cloud.
+    "drivers" => DriversSettings {
+        /// A file of certificates, PEM, that the nodes believe besides those of their system: the cloud's own.
+        openstack_ca_file: Option<PathBuf> = path("");
+        /// Whether nodes check the certificate of Heat when they report to it.
+        verify_ca: bool = boolean("true");
     }
 }

@@ -34,7 +34,7 @@ configure_mesos() {
     [[ -z $isolation ]] || variables MESOS_ISOLATION "$isolation"
     [[ -z $image_providers ]] || variables MESOS_IMAGE_PROVIDERS "$image_providers"
     if [[ $environment != "{}" ]]; then
-      printf '%s' "$environment" >"$BAY/executor-environment.json"
+      private "$BAY/executor-environment.json" <<<"$environment"
       variables MESOS_EXECUTOR_ENVIRONMENT_VARIABLES "file://$BAY/executor-environment.json"
     fi
     if with_tls; then
