@@ -276,7 +276,14 @@ impl Step for OpenAgents {
         let stay = if undone.is_some() { None } else { stack_agents(scene).await? };
         match open(scene, removal, stay.as_deref()).await {
             Ok(true) => {}
-            Ok(false) => return Ok(Change::again(scene.settings.poll_interval)),
+            Ok(false) => {
+                let again = Change::again(scene.settings.poll_interval);
+                // What is being drained may take long, and the caller need not wait to hear that it was in vain.
+                return Ok(match undone {
+                    Some(fault) => again.reply(Answer::Fault(fault)),
+                    None => again,
+                });
+            }
             // The agents are gone: what is kept of them is not worth a long wait.
             Err(error) if undone.is_none() && scene.operation.attempts >= ASKS => {
                 return Ok(kept_closed(scene, &Fault::FrameworkUnavailable(error.to_string())));
