@@ -273,10 +273,17 @@ impl Step for OpenAgents {
     async fn run(&self, scene: &Scene<'_>) -> Result<Change, StepError> {
         let removal = removal(scene)?;
         let undone = scene.progress.failure.clone();
-        let stay = if undone.is_some() { None } else { Some(stack_agents(scene).await?) };
+        let stay = if undone.is_some() { None } else { stack_agents(scene).await? };
         match open(scene, removal, stay.as_deref()).await {
             Ok(true) => {}
-            Ok(false) => return Ok(Change::again(scene.settings.poll_interval)),
+            Ok(false) => {
+                let again = Change::again(scene.settings.poll_interval);
+                // What is being drained may take long, and the caller need not wait to hear that it was in vain.
+                return Ok(match undone {
+                    Some(fault) => again.reply(Answer::Fault(fault)),
+                    None => again,
+                });
+            }
             // The agents are gone: what is kept of them is not worth a long wait.
             Err(error) if undone.is_none() && scene.operation.attempts >= ASKS => {
                 return Ok(kept_closed(scene, &Fault::FrameworkUnavailable(error.to_string())));
@@ -293,14 +300,14 @@ impl Step for OpenAgents {
     }
 }
 
-/// The private addresses of the agents that the stack has now.
-async fn stack_agents(scene: &Scene<'_>) -> Result<Vec<String>, StepError> {
+/// The private addresses of the agents that the stack has now; `None` when it does not tell: then all may be there.
+async fn stack_agents(scene: &Scene<'_>) -> Result<Option<Vec<String>>, StepError> {
     let id = stack_id(scene.subject)?;
     let shown = stack::look(scene, id, Outputs::Resolve).await?;
-    Ok(shown.and_then(|shown| parameters::private_agents(&shown.outputs)).unwrap_or_default())
+    Ok(shown.and_then(|shown| parameters::private_agents(&shown.outputs)))
 }
 
-/// Whether all that is to be opened is open. `stay` are the stack's agents where only some are left.
+/// Whether all that is to be opened is open. `stay` are the stack's agents, where only some may be left.
 async fn open(scene: &Scene<'_>, removal: &Removal, stay: Option<&[String]>) -> framework::Result<bool> {
     let agents = scene.frameworks.agents_of(scene.subject)?;
     let census = agents.census(scene.budget()).await?;
