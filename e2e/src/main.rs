@@ -277,9 +277,8 @@ async fn see(
             cases::paused_past_the_lease(stage, &sleeper, async || start("worker", None).await).await;
         let outcome = Outcome::Case(outcome.map(|other| worker = Some(other)));
         told.push(Told::now(usize::MAX, *item, outcome, began));
-        // Whatever became of it, the others are not to be served by one that stops itself.
-        sleeper.signal("CONT").await?;
-        sleeper.stop().await?;
+        // The others are not to be served by one that stops itself.
+        sleeper.kill().await?;
     }
     let worker = match worker {
         Some(worker) => worker,
