@@ -10,6 +10,7 @@ mod conductor;
 mod life;
 mod mesos;
 mod report;
+mod row;
 mod variants;
 mod worker;
 
@@ -30,6 +31,7 @@ use crate::cases::{Case, LEASE};
 use crate::cloud::{Cloud, Place};
 use crate::conductor::Conductor;
 use crate::life::{Seen, Stage};
+use crate::row::Rows;
 use crate::variants::{VARIANTS, Variant};
 use crate::worker::Worker;
 
@@ -208,6 +210,7 @@ async fn prepare(options: &Options) -> anyhow::Result<(Stage, PathBuf)> {
         owner: cloud.user("demo", "demo").await?,
         colleague: cloud.user("colleague", "demo").await?,
         stranger: cloud.user("stranger", "other").await?,
+        rows: Rows::open(&options.database_url).await?,
         conductor: Conductor::new(Client::connect(&broker).await?, options.auth_url.clone()),
         cloud,
     };
@@ -336,7 +339,7 @@ fn print(options: &Options, told: &[Told]) -> anyhow::Result<()> {
     let tables = report::tables(&lives, &cases);
     writeln!(std::io::stdout(), "{tables}")?;
     match &options.document {
-        Some(document) => report::write(document, &options.releases, &tables),
+        Some(document) => report::write(document, &options.releases, options.jobs, &tables),
         None => Ok(()),
     }
 }
