@@ -13,8 +13,8 @@ use crate::mesos::Master;
 use crate::worker::Worker;
 
 /// How long a worker may hold an operation, and how long a paused one sleeps: past that.
-pub(crate) const LEASE: Duration = Duration::from_secs(5);
-const NAP: Duration = Duration::from_secs(12);
+pub(crate) const LEASE: Duration = Duration::from_secs(10);
+const NAP: Duration = Duration::from_secs(20);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Case {
