@@ -179,6 +179,11 @@ async fn run(options: &Options) -> anyhow::Result<bool> {
     let (seen, worker) = see(options, &stage, &configuration, &items).await?;
     worker.stop().await?;
     let left = stage.cloud.holdings(&stage.admin, &stage.owner).await?.since(&before);
+    let (heats_own, left): (Vec<String>, Vec<String>) =
+        left.into_iter().partition(|thing| cloud::is_heats_own(thing));
+    if !heats_own.is_empty() {
+        say(&format!("{} trusts that Heat made for itself are left by Heat", heats_own.len()));
+    }
     for thing in &left {
         say(&format!("left behind: {thing}"));
     }
