@@ -239,7 +239,7 @@ impl Cloud {
 }
 
 /// Whether it is a trust that Heat gave itself for a stack. It leaves that behind where another than the stack's owner
-/// has the stack deleted, such as the service user for a bay whose trust is gone: nobody of ours may delete it.
+/// has the stack deleted, such as the service user for a bay whose trust is gone.
 pub(crate) fn is_heats_own(thing: &str) -> bool {
     thing.starts_with("trust ") && thing.ends_with(" for heat")
 }
