@@ -13,8 +13,8 @@ use crate::mesos::Master;
 use crate::worker::Worker;
 
 /// How long a worker may hold an operation, and how long a paused one sleeps: past that.
-pub(crate) const LEASE: Duration = Duration::from_secs(5);
-const NAP: Duration = Duration::from_secs(12);
+pub(crate) const LEASE: Duration = Duration::from_secs(10);
+const NAP: Duration = Duration::from_secs(20);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Case {
@@ -256,12 +256,18 @@ pub(crate) async fn paused_past_the_lease(
     sleeper: &Worker,
     begin_other: impl AsyncFnOnce() -> anyhow::Result<Worker>,
 ) -> anyhow::Result<Worker> {
-    let uuid = begun(stage, "m1.small").await?;
-    sleeper.paused().await?;
-    ensure!(stage.trusts(&uuid).await?.len() == 1, "the sleeper has made its trust");
-    let other = begin_other().await?;
-    tokio::time::sleep(NAP).await;
-    sleeper.signal("CONT").await?;
+    let before = stage.cloud.trusts_of(&stage.owner).await?.len();
+    // The create is answered when the stack is there, which the sleeper does not live to see.
+    let interlude = async {
+        sleeper.paused().await?;
+        let made = stage.cloud.trusts_of(&stage.owner).await?.len() - before;
+        ensure!(made == 1, "the sleeper has made {made} trusts");
+        let other = begin_other().await?;
+        tokio::time::sleep(NAP).await;
+        sleeper.signal("CONT").await?;
+        Ok(other)
+    };
+    let (uuid, other) = tokio::try_join!(begun(stage, "m1.small"), interlude)?;
     let bay = stage.conductor.reaches(&stage.owner, &uuid, "CREATE_COMPLETE").await?;
     let (trusts, trustees) = (stage.trusts(&uuid).await?, stage.trustees(&uuid).await?);
     ensure!((trusts.len(), trustees.len()) == (1, 1), "trusts {trusts:?}, trustees {trustees:?}");

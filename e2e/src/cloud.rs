@@ -193,6 +193,12 @@ impl Cloud {
         self.list(admin, &url, "users").await
     }
 
+    async fn user_name(&self, admin: &User, id: &str) -> anyhow::Result<String> {
+        let url = format!("{}/users/{id}", self.place.auth_url);
+        let user = self.ask(admin, Method::GET, &url, None).await?;
+        Ok(user.map_or_else(|| "nobody".to_owned(), |user| text(&user["user"]["name"])))
+    }
+
     pub(crate) async fn domain(&self, admin: &User, name: &str) -> anyhow::Result<String> {
         let url = format!("{}/domains?name={name}", self.place.auth_url);
         let found = self.list(admin, &url, "domains").await?;
@@ -206,7 +212,9 @@ impl Cloud {
             held.insert(format!("stack {}", text(&stack["stack_name"])));
         }
         for trust in self.trusts_of(user).await? {
-            held.insert(format!("trust {}", text(&trust["id"])));
+            // Heat makes one of its own for each stack.
+            let whose = self.user_name(admin, &text(&trust["trustee_user_id"])).await?;
+            held.insert(format!("trust {} for {whose}", text(&trust["id"])));
         }
         for trustee in self.users_in(admin, "bays").await? {
             held.insert(format!("trustee {}", text(&trustee["name"])));
@@ -228,6 +236,12 @@ impl Cloud {
         }
         Ok(Holdings(held))
     }
+}
+
+/// Whether it is a trust that Heat gave itself for a stack. It leaves that behind where another than the stack's owner
+/// has the stack deleted, such as the service user for a bay whose trust is gone.
+pub(crate) fn is_heats_own(thing: &str) -> bool {
+    thing.starts_with("trust ") && thing.ends_with(" for heat")
 }
 
 /// Which group a server is in is in the name of its stack: `ROOT-agents-XXXX-INDEX-XXXX`.

@@ -12,6 +12,8 @@ use crate::cloud::{User, text};
 
 /// How long a bay may take for anything.
 const PATIENCE: Duration = Duration::from_secs(900);
+/// How long an answer may take.
+const ANSWER: Duration = Duration::from_secs(180);
 const LOOK: Duration = Duration::from_millis(250);
 
 #[derive(Debug, Clone)]
@@ -36,7 +38,8 @@ impl Conductor {
     async fn call(&self, user: &User, method: &str, args: Value) -> anyhow::Result<Result<Value, Refusal>> {
         let Value::Object(args) = args else { bail!("arguments are a map") };
         let context = self.context(user);
-        match self.client.call(method, args, CallOptions { context, ..CallOptions::default() }).await {
+        let options = CallOptions { context, timeout: ANSWER, ..CallOptions::default() };
+        match self.client.call(method, args, options).await {
             Ok(value) => Ok(Ok(value)),
             Err(CallError::Remote(failure)) => {
                 Ok(Err(Refusal { message: failure.to_string(), class: failure.class }))

@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use crate::cloud::{Cloud, Member, User, text};
 use crate::conductor::{Conductor, expected};
+use crate::row::Rows;
 use crate::variants::Variant;
 
 /// How many nodes a bay begins with, and how many it has for a while.
@@ -20,6 +21,7 @@ const MORE_NODES: i64 = 4;
 pub(crate) struct Stage {
     pub(crate) cloud: Cloud,
     pub(crate) conductor: Conductor,
+    pub(crate) rows: Rows,
     pub(crate) admin: User,
     /// Whose bays they are.
     pub(crate) owner: User,
@@ -42,6 +44,8 @@ pub(crate) struct Times {
 #[derive(Debug, Clone)]
 pub(crate) struct Seen {
     pub(crate) times: Times,
+    /// Whether Heat was told to make it one with TLS.
+    pub(crate) tls: bool,
     pub(crate) nodes: String,
     pub(crate) removed: String,
 }
@@ -50,23 +54,37 @@ impl Stage {
     /// A variant's whole life; an error says what did not hold.
     pub(crate) async fn live(&self, variant: &Variant) -> anyhow::Result<Seen> {
         let model = self.conductor.create_model(&self.owner, variant.model()).await?;
+        self.rows.fill(&model, variant.columns()).await?;
         let began = Instant::now();
         let name = format!("e2e-{}", Uuid::new_v4().simple());
         let uuid = self.conductor.create(&self.owner, &name, &model, variant.masters, NODES).await?;
-        let bay = self.created(&uuid, variant).await.context("create")?;
+        let seen = self.lived(variant, &uuid, began).await;
+        if seen.is_err() {
+            // So that what is left at the end is what nobody could delete.
+            drop(self.conductor.delete(&self.owner, &uuid).await);
+            drop(self.conductor.at_rest(&self.owner, &uuid).await);
+        }
+        seen
+    }
+
+    async fn lived(&self, variant: &Variant, uuid: &str, began: Instant) -> anyhow::Result<Seen> {
+        let bay = self.created(uuid, variant).await.context("create")?;
         let create = began.elapsed();
         let stack = text(&bay["stack_id"]);
 
-        let (update, members) = self.grown(&uuid, &stack).await.context("update")?;
-        let (scale, removed) = self.shrunk(&uuid, &stack, &members).await.context("scale")?;
+        let tls = self.has_tls(&stack).await?;
+        ensure!(!tls || variant.may_have_tls(), "it has TLS, and its model wants none");
+
+        let (update, members) = self.grown(uuid, &stack).await.context("update")?;
+        let (scale, removed) = self.shrunk(uuid, &stack, &members).await.context("scale")?;
 
         let began = Instant::now();
-        expected(self.conductor.delete(&self.owner, &uuid).await?, "the delete")?;
-        self.conductor.vanishes(&self.owner, &uuid).await.context("delete")?;
+        expected(self.conductor.delete(&self.owner, uuid).await?, "the delete")?;
+        self.conductor.vanishes(&self.owner, uuid).await.context("delete")?;
         let delete = began.elapsed();
-        self.nothing_left(&uuid, &stack).await.context("delete")?;
+        self.nothing_left(uuid, &stack).await.context("delete")?;
         let nodes = format!("{NODES}, {MORE_NODES}, {NODES}");
-        Ok(Seen { times: Times { create, update, scale, delete }, nodes, removed })
+        Ok(Seen { times: Times { create, update, scale, delete }, tls, nodes, removed })
     }
 
     /// While it is being built it takes no update; then it shows what Heat shows.
@@ -112,6 +130,12 @@ impl Stage {
             );
         }
         Ok(())
+    }
+
+    /// By the parameter that Heat has; without it there is none.
+    async fn has_tls(&self, stack: &str) -> anyhow::Result<bool> {
+        let stack = self.cloud.stack(&self.owner, stack).await?.context("the stack is there")?;
+        Ok(text(&stack["parameters"]["tls_enabled"]).eq_ignore_ascii_case("true"))
     }
 
     /// More nodes: those that were there stay the same servers.

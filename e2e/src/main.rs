@@ -10,6 +10,7 @@ mod conductor;
 mod life;
 mod mesos;
 mod report;
+mod row;
 mod variants;
 mod worker;
 
@@ -30,6 +31,7 @@ use crate::cases::{Case, LEASE};
 use crate::cloud::{Cloud, Place};
 use crate::conductor::Conductor;
 use crate::life::{Seen, Stage};
+use crate::row::Rows;
 use crate::variants::{VARIANTS, Variant};
 use crate::worker::Worker;
 
@@ -177,6 +179,11 @@ async fn run(options: &Options) -> anyhow::Result<bool> {
     let (seen, worker) = see(options, &stage, &configuration, &items).await?;
     worker.stop().await?;
     let left = stage.cloud.holdings(&stage.admin, &stage.owner).await?.since(&before);
+    let (heats_own, left): (Vec<String>, Vec<String>) =
+        left.into_iter().partition(|thing| cloud::is_heats_own(thing));
+    if !heats_own.is_empty() {
+        say(&format!("{} trusts that Heat made for itself are left by Heat", heats_own.len()));
+    }
     for thing in &left {
         say(&format!("left behind: {thing}"));
     }
@@ -208,6 +215,7 @@ async fn prepare(options: &Options) -> anyhow::Result<(Stage, PathBuf)> {
         owner: cloud.user("demo", "demo").await?,
         colleague: cloud.user("colleague", "demo").await?,
         stranger: cloud.user("stranger", "other").await?,
+        rows: Rows::open(&options.database_url).await?,
         conductor: Conductor::new(Client::connect(&broker).await?, options.auth_url.clone()),
         cloud,
     };
@@ -277,9 +285,8 @@ async fn see(
             cases::paused_past_the_lease(stage, &sleeper, async || start("worker", None).await).await;
         let outcome = Outcome::Case(outcome.map(|other| worker = Some(other)));
         told.push(Told::now(usize::MAX, *item, outcome, began));
-        // Whatever became of it, the others are not to be served by one that stops itself.
-        sleeper.signal("CONT").await?;
-        sleeper.stop().await?;
+        // The others are not to be served by one that stops itself.
+        sleeper.kill().await?;
     }
     let worker = match worker {
         Some(worker) => worker,
@@ -337,7 +344,7 @@ fn print(options: &Options, told: &[Told]) -> anyhow::Result<()> {
     let tables = report::tables(&lives, &cases);
     writeln!(std::io::stdout(), "{tables}")?;
     match &options.document {
-        Some(document) => report::write(document, &options.releases, &tables),
+        Some(document) => report::write(document, &options.releases, options.jobs, &tables),
         None => Ok(()),
     }
 }

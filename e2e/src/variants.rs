@@ -2,6 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::row::Columns;
+
 use self::Trait::{ExistingNetwork, LoadBalancer, NoFloatingIps, NoTls, Packages};
 
 /// A kind of bay: what its model and its masters are.
@@ -64,9 +66,8 @@ impl Trait {
     /// What the bay model says.
     fn fields(self) -> Value {
         match self {
-            Self::ExistingNetwork => json!({ "fixed_network": "shared", "fixed_subnet": "shared-subnet" }),
-            Self::LoadBalancer => json!({ "master_lb_enabled": true }),
-            Self::NoFloatingIps => json!({ "floating_ip_enabled": false }),
+            Self::ExistingNetwork => json!({ "fixed_network": "shared" }),
+            Self::LoadBalancer | Self::NoFloatingIps => json!({}),
             Self::NoTls => json!({ "tls_disabled": true }),
             Self::Packages => json!({ "labels": packages() }),
         }
@@ -88,7 +89,7 @@ fn packages() -> Map<String, Value> {
 impl Variant {
     /// How the addresses of its nodes begin.
     pub(crate) fn node_range(&self) -> &'static str {
-        if self.traits.contains(&Trait::NoFloatingIps) { FIXED } else { FLOATING }
+        if self.has(Trait::NoFloatingIps) { FIXED } else { FLOATING }
     }
 
     /// How the address begins at which it is asked.
@@ -99,9 +100,26 @@ impl Variant {
         }
     }
 
+    /// What its bay model has beyond what Mitaka's objects can say.
+    pub(crate) fn columns(&self) -> Columns {
+        Columns {
+            fixed_subnet: self.has(Trait::ExistingNetwork).then_some("shared-subnet"),
+            master_lb_enabled: self.has_balancer(),
+            floating_ip_enabled: !self.has(Trait::NoFloatingIps),
+        }
+    }
+
+    fn has(&self, one: Trait) -> bool {
+        self.traits.contains(&one)
+    }
+
+    pub(crate) fn may_have_tls(&self) -> bool {
+        !self.has(Trait::NoTls)
+    }
+
     /// Whether it is asked at an address that no master has.
     pub(crate) fn has_balancer(&self) -> bool {
-        self.traits.contains(&Trait::LoadBalancer)
+        self.has(Trait::LoadBalancer)
     }
 
     pub(crate) fn name(&self) -> String {
@@ -115,8 +133,6 @@ impl Variant {
     pub(crate) fn model(&self) -> Map<String, Value> {
         let mut fields = Map::from_iter([
             ("cluster_distro".to_owned(), json!(self.distribution)),
-            ("master_lb_enabled".to_owned(), json!(false)),
-            ("floating_ip_enabled".to_owned(), json!(true)),
             ("tls_disabled".to_owned(), json!(false)),
         ]);
         for one in self.traits {

@@ -71,6 +71,11 @@ impl Worker {
         Ok(())
     }
 
+    /// Ends it, also while it is stopped.
+    pub(crate) async fn kill(mut self) -> anyhow::Result<()> {
+        Ok(self.child.kill().await?)
+    }
+
     /// Ends it in order.
     pub(crate) async fn stop(mut self) -> anyhow::Result<()> {
         self.signal("TERM").await?;
