@@ -59,9 +59,9 @@ impl Listener {
     /// Listens until told to stop, whatever the broker does.
     pub async fn run(&self, hear: &dyn Hear, stop: CancellationToken) {
         let mut connector = Connector::new(Arc::clone(&self.broker));
-        let mut told = false;
+        let (mut told, mut idle) = (false, None);
         loop {
-            let wait = match stop.run_until_cancelled(self.open(&mut connector)).await {
+            let wait = match stop.run_until_cancelled(self.open(&mut connector, &mut idle)).await {
                 None => return,
                 Some(Ok((link, consumer))) => {
                     told = false;
@@ -96,8 +96,16 @@ impl Listener {
         }
     }
 
-    async fn open(&self, connector: &mut Connector) -> Result<(Link, Consumer), String> {
-        let link = connector.round().await.map_err(|error| error.to_string())?;
+    /// On the connection that was of no use before, if there is one.
+    async fn open(
+        &self,
+        connector: &mut Connector,
+        idle: &mut Option<Link>,
+    ) -> Result<(Link, Consumer), String> {
+        let link = match idle.take().filter(Link::is_open) {
+            Some(link) => link,
+            None => connector.round().await.map_err(|error| error.to_string())?,
+        };
         match self.consume(&link).await {
             Ok(consumer) => {
                 tracing::info!(
@@ -108,7 +116,7 @@ impl Listener {
                 Ok((link, consumer))
             }
             Err(error) => {
-                link.close().await;
+                *idle = Some(link);
                 Err(error.to_string())
             }
         }

@@ -125,8 +125,9 @@ impl Stacks {
                 pause = pause.min(lot.due_in);
                 continue;
             }
-            // Who is free comes first.
-            let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else { break };
+            // Whoever of the pool has a place first looks.
+            let place = stop.run_until_cancelled(Arc::clone(&self.places).acquire_owned()).await;
+            let Some(Ok(place)) = place else { break };
             if !self.member.take(&lot.scope).await? {
                 continue;
             }

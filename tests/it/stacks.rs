@@ -1,6 +1,8 @@
 //! How a worker learns that a stack has come to its end: by Heat's notifications, and by listings that cost the same for
 //! one bay and for many.
 
+mod requests;
+
 use std::time::{Duration, Instant};
 
 use lapin::options::{BasicPublishOptions, ExchangeDeclareOptions};

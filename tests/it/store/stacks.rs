@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 use uuid::Uuid;
 
 use super::bays;
-use super::database::Database;
+use super::database::{Database, next_millisecond};
 use super::operations::{due, operation};
 
 const LONG: Duration = Duration::from_secs(60);
@@ -24,6 +24,8 @@ async fn at_step(store: &Store, project: Option<&str>, step: &str, looks_in: Dur
         ..bays::bay("p", "bay")
     };
     bays::insert(store, &bay).await;
+    // Who was accepted first is told by the clock.
+    next_millisecond(store).await;
     let record = operation(Kind::BayCreate, bay.uuid);
     let mut tx = store.begin().await.unwrap();
     tx.insert_operation(&record).await.unwrap();
