@@ -2,6 +2,7 @@
 
 pub mod model;
 pub mod parameters;
+pub mod secrets;
 pub mod template;
 
 pub use model::{Bay, BayModel, Labels, Status};

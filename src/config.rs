@@ -23,9 +23,9 @@ pub use faults::{ConfigFaults, Fault, Warning};
 pub use kind::{Compression, FailoverStrategy, LogFormat, LoginMethod, NotificationDriver, OnDeadline};
 pub use service::ServiceUser;
 pub use settings::{
-    ClusterHeatSettings, ConductorSettings, DatabaseSettings, DefaultSettings, HeatClientSettings,
-    KeystoneAuthSettings, KeystoneAuthtokenSettings, MarathonSettings, NotificationSettings, RabbitSettings,
-    Settings, TelemetrySettings, TrustSettings,
+    BarbicanClientSettings, CertificatesSettings, ClusterHeatSettings, ConductorSettings, DatabaseSettings,
+    DefaultSettings, HeatClientSettings, KeystoneAuthSettings, KeystoneAuthtokenSettings, MarathonSettings,
+    NotificationSettings, RabbitSettings, Settings, TelemetrySettings, TrustSettings, X509Settings,
 };
 pub use show::{default_file, show, show_json};
 pub use sources::Sources;

@@ -1,6 +1,7 @@
 //! The typed settings: one struct per section, each declared together with its rows of the option table.
 
 mod bays;
+mod certificates;
 mod core;
 mod framework;
 mod messaging;
@@ -8,6 +9,7 @@ mod openstack;
 
 pub use self::{
     bays::ClusterHeatSettings,
+    certificates::{BarbicanClientSettings, CertificatesSettings, X509Settings},
     core::{ConductorSettings, DatabaseSettings, DefaultSettings, TelemetrySettings},
     framework::MarathonSettings,
     messaging::{NotificationSettings, RabbitSettings},
@@ -53,6 +55,9 @@ sections! {
     trust: TrustSettings,
     heat_client: HeatClientSettings,
     cluster_heat: ClusterHeatSettings,
+    certificates: CertificatesSettings,
+    x509: X509Settings,
+    barbican_client: BarbicanClientSettings,
     marathon: MarathonSettings,
     oslo_messaging_rabbit: RabbitSettings,
     oslo_messaging_notifications: NotificationSettings,

@@ -39,6 +39,8 @@ pub(crate) struct World {
     /// How workers reach the database, likewise.
     pub(crate) database_url: String,
     pub(crate) log_filter: String,
+    /// Where certificates are kept.
+    pub(crate) certificates: &'static str,
     /// Seconds.
     pub(crate) lease: u64,
 }
@@ -75,7 +77,18 @@ impl World {
         broker.topic = format!("conductor-{id}");
         let database_url = database.url().to_owned();
         let log_filter = "info,mesos_conductor=debug".to_owned();
-        let world = Self { sandbox, database, broker, directory, amqp, database_url, log_filter, lease: 2 };
+        let certificates = "x509keypair";
+        let world = Self {
+            sandbox,
+            database,
+            broker,
+            directory,
+            amqp,
+            database_url,
+            log_filter,
+            certificates,
+            lease: 2,
+        };
         if backend != Backend::Sqlite {
             worker::migrate(&world).await;
         }
@@ -117,10 +130,13 @@ project_domain_id = "default"
 trustee_domain_id = "{trustee_domain}"
 trustee_domain_admin_id = "{trustee_admin}"
 trustee_domain_admin_password = "{trustee_password}"
+[certificates]
+cert_manager_type = "{certificates}"
 [oslo_messaging_notifications]
 driver = "messagingv2"
 {more}
 "#,
+            certificates = self.certificates,
             amqp = self.amqp.replace("amqp://", "rabbit://"),
             exchange = self.broker.exchange,
             topic = self.broker.topic,

@@ -38,7 +38,7 @@ impl Plan for BayUpdate {
 }
 
 /// The stack refused the update, so the bay is what it was.
-fn as_before(scene: &Scene<'_>) -> Bay {
+pub(super) fn as_before(scene: &Scene<'_>) -> Bay {
     let before = scene.progress.before.clone().unwrap_or_default();
     Bay {
         node_count: before.node_count.or(scene.subject.node_count),
