@@ -36,8 +36,11 @@ impl Rules {
 
 /// A name that means nothing here.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is none of: {1}")]
-pub struct UnknownName(String, String);
+#[error("{name:?} is none of: {known}")]
+pub struct UnknownName {
+    pub name: String,
+    pub known: String,
+}
 
 macro_rules! names {
     ($(#[$doc:meta])* $name:ident { $($variant:ident = $text:literal,)+ }) => {
@@ -59,7 +62,7 @@ macro_rules! names {
             fn from_str(text: &str) -> Result<Self, Self::Err> {
                 Self::ALL.iter().copied().find(|known| known.as_str() == text).ok_or_else(|| {
                     let known: Vec<_> = Self::ALL.iter().map(|known| known.as_str()).collect();
-                    UnknownName(text.to_owned(), known.join(", "))
+                    UnknownName { name: text.to_owned(), known: known.join(", ") }
                 })
             }
         }

@@ -46,7 +46,7 @@ pub(crate) struct World {
 }
 
 /// Any 32 bytes: the pools of workers on a database server have to be given a key.
-const ENCRYPTION_KEY: &str = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
+pub(crate) const ENCRYPTION_KEY: &str = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
 
 /// The URL of the real broker. Absent, the tests that need it say so; in CI that is a failure.
 pub(crate) fn amqp_url() -> String {
