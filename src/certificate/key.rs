@@ -1,26 +1,31 @@
-//! Private keys: made by `rsa`, used by `ring`, and at rest as encrypted PKCS#8, which OpenSSL and Python read.
+//! Private keys: RSA, and at rest as encrypted PKCS#8, which OpenSSL and Python read.
 
 use std::fmt;
 
 use pkcs8::pkcs5::pbes2;
 use pkcs8::{EncryptedPrivateKeyInfo, LineEnding, PrivateKeyInfo, SecretDocument};
 use rand::Rng as _;
-use ring::rand::SystemRandom;
-use ring::signature::{RSA_PKCS1_SHA256, RsaKeyPair};
-use rsa::pkcs8::{EncodePrivateKey as _, EncodePublicKey as _};
+use rsa::Pkcs1v15Sign;
+use rsa::pkcs8::{DecodePrivateKey as _, EncodePrivateKey as _, EncodePublicKey as _};
 use rsa::rand_core::{OsRng, RngCore as _};
 use secrecy::{ExposeSecret as _, SecretString};
+use sha2::{Digest as _, Sha256};
 use x509_cert::der::{Decode as _, pem::PemLabel as _};
 use x509_cert::spki::SubjectPublicKeyInfoOwned;
 
 use super::Error;
 
-/// As many rounds as Python's cryptography does: the passphrase is random, and need not be stretched.
-const ROUNDS: u32 = 20_000;
+/// As many rounds as OpenSSL does: the passphrase is random, and need not be stretched.
+const ROUNDS: u32 = 2048;
 /// Characters of a passphrase: 125 bits.
 const PASSPHRASE: usize = 25;
 /// Without those that look like others.
 const CHARACTERS: &[u8; 32] = b"23456789abcdefghijkmnpqrstuvwxyz";
+
+/// What a signature holds before the digest (RFC 8017, section 9.2), and how long the digest is.
+const SHA_256_PREFIX: [u8; 19] =
+    [0x30, 0x31, 0x30, 0x0d, 6, 9, 0x60, 0x86, 0x48, 1, 0x65, 3, 4, 2, 1, 5, 0, 4, 0x20];
+const SHA_256_LENGTH: usize = 32;
 
 /// An RSA key in clear. It is wiped when dropped.
 pub struct PrivateKey(SecretDocument);
@@ -83,14 +88,12 @@ impl PrivateKey {
         Ok((pem.expect("the label is one").as_str().into(), passphrase))
     }
 
-    /// The signature of a certificate. By `ring`, whose private operations take the same time whatever the key.
+    /// The signature of a certificate. What is signed is blinded, so that the time it takes tells nothing of the key.
     pub(super) fn sign(&self, message: &[u8]) -> Result<Vec<u8>, Error> {
         let failed = |error: &dyn fmt::Display| Error::unusable("a private key cannot sign", error);
-        let pair = RsaKeyPair::from_pkcs8(self.0.as_bytes()).map_err(|error| failed(&error))?;
-        let mut signature = vec![0; pair.public().modulus_len()];
-        pair.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), message, &mut signature)
-            .map_err(|error| failed(&error))?;
-        Ok(signature)
+        let key = rsa::RsaPrivateKey::from_pkcs8_der(self.0.as_bytes()).map_err(|error| failed(&error))?;
+        let padding = Pkcs1v15Sign { hash_len: Some(SHA_256_LENGTH), prefix: SHA_256_PREFIX.into() };
+        key.sign_with_rng(&mut OsRng, padding, &Sha256::digest(message)).map_err(|error| failed(&error))
     }
 }
 

@@ -41,6 +41,8 @@ pub(crate) struct World {
     pub(crate) log_filter: String,
     /// Where certificates are kept.
     pub(crate) certificates: &'static str,
+    /// Bits of the keys that are made. Short ones are quick, and few tests are about them.
+    pub(crate) key_size: u32,
     /// Seconds.
     pub(crate) lease: u64,
 }
@@ -77,7 +79,6 @@ impl World {
         broker.topic = format!("conductor-{id}");
         let database_url = database.url().to_owned();
         let log_filter = "info,mesos_conductor=debug".to_owned();
-        let certificates = "x509keypair";
         let world = Self {
             sandbox,
             database,
@@ -86,7 +87,8 @@ impl World {
             amqp,
             database_url,
             log_filter,
-            certificates,
+            certificates: "x509keypair",
+            key_size: 1024,
             lease: 2,
         };
         if backend != Backend::Sqlite {
@@ -132,11 +134,14 @@ trustee_domain_admin_id = "{trustee_admin}"
 trustee_domain_admin_password = "{trustee_password}"
 [certificates]
 cert_manager_type = "{certificates}"
+[x509]
+rsa_key_size = {key_size}
 [oslo_messaging_notifications]
 driver = "messagingv2"
 {more}
 "#,
             certificates = self.certificates,
+            key_size = self.key_size,
             amqp = self.amqp.replace("amqp://", "rabbit://"),
             exchange = self.broker.exchange,
             topic = self.broker.topic,

@@ -26,8 +26,8 @@ section! {
         allowed_key_usage: Vec<String> = list("Digital Signature, Key Encipherment, Non Repudiation");
         /// Days for which a certificate is good.
         term_of_validity: u32 = integer("1825", 1, 36_500);
-        /// The bits of the keys that are made.
-        rsa_key_size: u32 = integer("2048", 2048, 4096);
+        /// The bits of the keys that are made. Most clients refuse less than 2048.
+        rsa_key_size: u32 = integer("2048", 1024, 8192);
     }
 }
 

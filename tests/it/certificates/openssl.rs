@@ -59,7 +59,8 @@ fn shown(certificate: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_bays_chain_names_and_usages_are_verified_by_openssl() {
-    let world = World::new().await;
+    let mut world = World::new().await;
+    world.key_size = 2048;
     let worker = world.worker().await;
     let caller = Caller::new(&world).await;
     let model = caller.create_model().await;
@@ -126,7 +127,8 @@ async fn a_bays_chain_names_and_usages_are_verified_by_openssl() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_kept_pairs_are_opened_by_openssl_with_their_passphrases() {
-    let world = World::new().await;
+    let mut world = World::new().await;
+    world.key_size = 2048;
     let worker = world.worker().await;
     let caller = Caller::new(&world).await;
     let model = caller.create_model().await;
