@@ -13,12 +13,12 @@ use serde_json::{Value, json};
 use crate::support::{Caller, ENCRYPTION_KEY, World, data, map, model_fields, object};
 
 /// The world's database, as the workers see it.
-async fn store(world: &World) -> Store {
+pub(crate) async fn store(world: &World) -> Store {
     let vault = Vault::new(&[ENCRYPTION_KEY.into()]).unwrap();
     Store::connect(&StoreSettings::new(world.database_url.as_str()), vault).await.unwrap()
 }
 
-async fn kept(world: &World, bay: &str) -> Option<Kept> {
+pub(crate) async fn kept(world: &World, bay: &str) -> Option<Kept> {
     let store = store(world).await;
     let kept = store.bay_secrets(bay.parse().unwrap()).await.unwrap();
     store.close().await;
