@@ -134,6 +134,11 @@ impl Store {
         &self.ignored_options
     }
 
+    /// Whether the database takes writes now: it may well answer questions and refuse those.
+    pub async fn check_writable(&self) -> Result<(), Error> {
+        self.retrying(|| self.leave_trace()).await
+    }
+
     /// Asks the database for a sign of life.
     pub async fn ping(&self) -> Result<(), Error> {
         self.now_ms().await.map(drop)

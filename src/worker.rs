@@ -195,9 +195,10 @@ impl Worker {
         crate::shutdown::end_after(settings.conductor.drain_timeout + LEAVE * 2)?;
         let drained = tokio::time::timeout(settings.conductor.drain_timeout, async {
             stop.server.cancel();
+            // At once: a request in hand may take its time, and others of the pool do not have to wait for it.
+            stop.runner.cancel();
             drop(server.await);
             tracing::debug!("no request is in hand");
-            stop.runner.cancel();
             drop(runner.await);
             tracing::debug!("no operation is in hand");
             stop.outbox.cancel();

@@ -1,12 +1,12 @@
 //! The counting: what was asked, what was answered, what the database says, and what is left in the cloud.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use mesos_conductor_sandbox::Sandbox;
+use mesos_conductor_sandbox::{Progress, Sandbox};
 use sqlx::any::AnyPoolOptions;
 use sqlx::{AnyPool, Row as _};
 
@@ -68,6 +68,7 @@ struct Bay {
     stack: Option<String>,
     trust: Option<String>,
     trustee: Option<String>,
+    agents: Option<i64>,
 }
 
 impl Audit {
@@ -119,8 +120,8 @@ impl Audit {
         if struck == 0 {
             count.broken.push("the fault never struck".to_owned());
         }
-        answers(&mut count, &asked);
-        self.operations(&mut count).await?;
+        answers(&mut count, &asked, fault);
+        self.operations(&mut count, fault).await?;
         let bays = self.bays().await?;
         cloud(&mut count, &self.sandbox, &bays, &*ground.removed.lock().await);
         truth(&mut count, &self.sandbox, &bays, fault);
@@ -134,8 +135,8 @@ impl Audit {
         Ok(count)
     }
 
-    /// What was committed has ended, and was told.
-    async fn operations(&self, count: &mut Count) -> anyhow::Result<()> {
+    /// What was committed has ended, and was told, once.
+    async fn operations(&self, count: &mut Count, fault: Fault) -> anyhow::Result<()> {
         for running in
             self.texts("SELECT kind || ' at ' || step FROM operation WHERE state = 'running'").await?
         {
@@ -147,34 +148,33 @@ impl Audit {
         for kept in self.texts("SELECT subject_uuid FROM active_operation").await? {
             count.lose(format!("{kept} is busy for ever"));
         }
-        let ended =
-            self.texts("SELECT kind FROM operation WHERE state <> 'running' AND superseded = FALSE").await?;
-        count.operations = self.texts("SELECT kind FROM operation WHERE state <> 'running'").await?.len();
-        let told = self.client.outcomes();
-        for (kind, event) in
-            [("bay_create", "magnum.cluster.create"), ("bay_delete", "magnum.cluster.delete")]
-        {
-            let done = "SELECT kind FROM operation WHERE state = 'done'";
-            let done = self.texts(done).await?.iter().filter(|of| *of == kind).count();
-            let successes = told.iter().filter(|(of, how)| of == event && how == "success").count();
-            if successes > done {
-                count.double(format!("{successes} notifications tell of the end of {done} {kind}"));
-            }
+        let failed = "SELECT kind || ' at ' || step || ': ' || COALESCE(reason, '') FROM operation \
+             WHERE state = 'failed' AND superseded = FALSE";
+        for failed in self.texts(failed).await?.into_iter().filter(|_| !fault.may_fail()) {
+            count.lose(format!("the operation {failed}"));
         }
-        let told = told.iter().filter(|(_, how)| how == "success" || how == "failure").count();
-        if told < ended.len() {
-            let missing = ended.len() - told;
-            count.lost += missing;
-            count
-                .broken
-                .push(format!("lost: {missing} of {} notifications of an operation's end", ended.len()));
+        let told = tally(self.client.outcomes().into_iter().filter_map(|(event, outcome)| {
+            ["success", "failure"].contains(&outcome.as_str()).then_some(event)
+        }));
+        let ended = self.texts("SELECT kind FROM operation WHERE state <> 'running'").await?;
+        count.operations = ended.len();
+        let ended = tally(ended.iter().filter_map(|kind| event_of(kind)));
+        for event in ended.keys().chain(told.keys()).collect::<BTreeSet<_>>() {
+            let of = |tally: &BTreeMap<String, usize>| tally.get(event).copied().unwrap_or_default();
+            let (ended, told) = (of(&ended), of(&told));
+            for _ in told..ended {
+                count.lose(format!("of {ended} ends that {event} tells of {told} were told"));
+            }
+            for _ in ended..told {
+                count.double(format!("{event} tells of {told} ends, there were {ended}"));
+            }
         }
         Ok(())
     }
 
     async fn bays(&self) -> anyhow::Result<Vec<Bay>> {
-        let statement =
-            "SELECT uuid, name, status, status_reason, stack_id, trust_id, trustee_user_id FROM cluster";
+        let statement = "SELECT c.uuid, c.name, c.status, c.status_reason, c.stack_id, c.trust_id, c.trustee_user_id, \
+             CAST(n.node_count AS BIGINT) FROM cluster c JOIN nodegroup n ON n.cluster_id = c.uuid AND n.role = 'worker'";
         let rows = sqlx::query(statement).fetch_all(&self.database).await?;
         let text = |row: &sqlx::any::AnyRow, at: usize| row.try_get::<Option<String>, _>(at);
         rows.iter()
@@ -187,6 +187,7 @@ impl Audit {
                     stack: text(row, 4)?,
                     trust: text(row, 5)?,
                     trustee: text(row, 6)?,
+                    agents: row.try_get(7)?,
                 })
             })
             .collect()
@@ -230,9 +231,31 @@ impl Audit {
     }
 }
 
-/// Every request that the broker had for certain is answered, in one way.
-fn answers(count: &mut Count, asked: &[Asked]) {
+/// The notification that tells of the end of such an operation.
+fn event_of(kind: &str) -> Option<String> {
+    let (of, deed) = kind.split_once('_')?;
+    let of = match (of, deed) {
+        ("bay", _) => "cluster",
+        // Nothing is told of these.
+        (_, "task_kill" | "cancel") => return None,
+        _ => of,
+    };
+    Some(format!("magnum.{of}.{deed}"))
+}
+
+fn tally(of: impl Iterator<Item = String>) -> BTreeMap<String, usize> {
+    of.fold(BTreeMap::new(), |mut tally, one| {
+        *tally.entry(one).or_default() += 1;
+        tally
+    })
+}
+
+/// Every request that the broker had for certain is answered, in one way, and well where the cloud is.
+fn answers(count: &mut Count, asked: &[Asked], fault: Fault) {
     for asked in asked {
+        if let Some(failure) = asked.failure.as_ref().filter(|_| !fault.may_fail()) {
+            count.lose(format!("{} was answered by {failure}", asked.method));
+        }
         match asked.answered {
             Some(at) => count.stall = count.stall.max(at.duration_since(asked.sent)),
             None if asked.confirmed => {
@@ -299,13 +322,16 @@ fn truth(count: &mut Count, sandbox: &Sandbox, bays: &[Bay], fault: Fault) {
                 count.lose(format!("bay {} is {}: {}", bay.uuid, bay.status, bay.reason));
             }
         }
-        if bay.status == "CREATE_COMPLETE"
-            && let Some(stack) = bay.stack.as_deref().and_then(|id| sandbox.stack(id))
-            && format!("{:?}", stack.progress) != "Complete"
-        {
-            count
-                .broken
-                .push(format!("untrue: bay {} is complete, its stack is {:?}", bay.uuid, stack.progress));
+        let complete = ["CREATE_COMPLETE", "UPDATE_COMPLETE"].contains(&bay.status.as_str());
+        let Some(stack) = bay.stack.as_deref().filter(|_| complete).and_then(|id| sandbox.stack(id)) else {
+            continue;
+        };
+        let agents = stack.parameters.get("number_of_slaves").and_then(|count| count.parse().ok());
+        if stack.progress != Progress::Complete || agents != bay.agents {
+            count.broken.push(format!(
+                "untrue: bay {} is {} with {:?} agents, its stack is {:?} with {agents:?}",
+                bay.uuid, bay.status, bay.agents, stack.progress
+            ));
         }
     }
 }

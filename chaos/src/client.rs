@@ -69,6 +69,8 @@ pub(crate) struct Asked {
     pub(crate) answered: Option<Instant>,
     /// Every different answer, without what only says which message it is.
     pub(crate) answers: Vec<Vec<u8>>,
+    /// What went wrong, if the answer says that something did.
+    pub(crate) failure: Option<String>,
 }
 
 impl Asked {
@@ -81,6 +83,7 @@ impl Asked {
             confirmed: false,
             answered: None,
             answers: Vec::new(),
+            failure: None,
         }
     }
 }
@@ -403,6 +406,9 @@ impl Client {
         if let Some(asked) = books.asked.get_mut(&reply.msg_id) {
             self.replies.fetch_add(1, Ordering::Relaxed);
             asked.answered.get_or_insert_with(Instant::now);
+            if let ReplyContent::Failure { failure, .. } = &reply.content {
+                asked.failure = Some(format!("{}: {}", failure.class, failure.message));
+            }
             if !asked.answers.iter().any(|known| known == body) {
                 asked.answers.push(body.to_vec());
             }

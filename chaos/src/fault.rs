@@ -68,6 +68,7 @@ impl Fault {
                     0
                 }
             };
+            sleep(ground.servers.calm.min(until.saturating_duration_since(Instant::now()))).await;
         }
         Ok(times)
     }

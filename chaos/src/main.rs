@@ -53,11 +53,11 @@ struct Options {
     /// Leaves out each guard in turn, and fails unless the absence of each is noticed (a test build only)
     #[arg(long, conflicts_with = "guard_off")]
     prove_guards: bool,
-    /// How many bays are built at the same time
-    #[arg(long, default_value_t = 8)]
-    bays: usize,
+    /// How many bays are built at the same time [default: 8, and 16 in the long form]
+    #[arg(long)]
+    bays: Option<usize>,
     /// How many operations have to end in each row, which lasts up to four times as long for it [default: 1000 in the
-    /// long form, of an hour and more]
+    /// long form, that of an hour and more]
     #[arg(long)]
     operations: Option<usize>,
     /// The document whose part `chaos` is written
@@ -113,6 +113,9 @@ const ROWS: &[Row] = &[
 
 /// From how many seconds on it is the long form.
 const LONG: f64 = 3_600.0;
+
+/// How long nothing breaks after each strike in the long form: what strikes as fast as it can leaves no time for work.
+const CALM: Duration = Duration::from_secs(3);
 
 /// How many broken promises of a row are told in words.
 const TOLD: usize = 10;
@@ -195,6 +198,7 @@ async fn start(options: &Options, directory: &Path) -> anyhow::Result<Servers> {
         Server::start(&rabbitmq, &in_rabbitmq, 28_000),
         Server::start(&postgres, &in_postgres, 28_050)
     )?;
+    let long = options.seconds >= LONG;
     Ok(Servers {
         rabbitmq,
         postgres,
@@ -203,8 +207,9 @@ async fn start(options: &Options, directory: &Path) -> anyhow::Result<Servers> {
         guard_off: options.guard_off.clone(),
         directory: directory.to_owned(),
         scripts: options.scripts.clone(),
-        bays: options.bays,
-        operations: options.operations.unwrap_or(if options.seconds < LONG { 0 } else { 1_000 }),
+        bays: options.bays.unwrap_or(if long { 16 } else { 8 }),
+        operations: options.operations.unwrap_or(if long { 1_000 } else { 0 }),
+        calm: if long { CALM } else { Duration::ZERO },
     })
 }
 

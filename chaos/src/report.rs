@@ -36,7 +36,11 @@ pub(crate) fn write(
 ) -> anyhow::Result<()> {
     let now =
         OffsetDateTime::now_utc().format(format_description!("[year]-[month]-[day] [hour]:[minute]"))?;
-    let mut text = format!("Seen on {now} UTC, {seconds:.0} s of faults in each row.\n\n{HEAD}\n");
+    // The worker is built as this program is.
+    let build = if cfg!(debug_assertions) { "development build" } else { "release build" };
+    let mut text = format!(
+        "Seen on {now} UTC with a {build}, {seconds:.0} s of faults or more in each row.\n\n{HEAD}\n"
+    );
     for line in lines {
         writeln!(text, "{line}")?;
     }

@@ -40,6 +40,8 @@ pub(crate) struct Servers {
     pub(crate) bays: usize,
     /// How many operations have to end in a row.
     pub(crate) operations: usize,
+    /// How long nothing breaks after each strike.
+    pub(crate) calm: Duration,
     /// Where the scripts are that start servers.
     pub(crate) scripts: PathBuf,
 }

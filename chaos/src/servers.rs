@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Stdio;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
@@ -13,8 +14,23 @@ use tokio::sync::Mutex;
 #[derive(Debug)]
 pub(crate) struct Server {
     pub(crate) url: String,
-    lines: Mutex<(ChildStdin, Lines<BufReader<ChildStdout>>)>,
-    _child: Child,
+    lines: Mutex<(Option<ChildStdin>, Lines<BufReader<ChildStdout>>)>,
+    child: Child,
+}
+
+/// How long a server may take to end.
+const END: Duration = Duration::from_secs(20);
+
+impl Drop for Server {
+    /// Waits for the end: whoever removes the server's directory before leaves a process that nobody can stop.
+    #[expect(clippy::disallowed_methods, reason = "nothing else runs any more when the servers go")]
+    fn drop(&mut self) {
+        self.lines.get_mut().0.take();
+        let deadline = Instant::now() + END;
+        while matches!(self.child.try_wait(), Ok(None)) && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
 }
 
 impl Server {
@@ -31,13 +47,14 @@ impl Server {
             let log = std::fs::read_to_string(directory.join("server.log")).unwrap_or_default();
             bail!("{} did not start a server:\n{log}", script.display());
         };
-        Ok(Self { url, lines: Mutex::new((input, output)), _child: child })
+        Ok(Self { url, lines: Mutex::new((Some(input), output)), child })
     }
 
     /// Tells the script to do something to the server, and waits until it is done.
     pub(crate) async fn tell(&self, line: &str) -> anyhow::Result<()> {
         let mut lines = self.lines.lock().await;
-        lines.0.write_all(format!("{line}\n").as_bytes()).await?;
+        let input = lines.0.as_mut().context("the server has ended")?;
+        input.write_all(format!("{line}\n").as_bytes()).await?;
         match lines.1.next_line().await?.as_deref() {
             Some("ok") => Ok(()),
             answer => bail!("the server was told `{line}` and answered {answer:?}"),

@@ -1,7 +1,7 @@
 //! Named points at which a test can stop the process, to prove that nothing is lost there.
 //!
 //! Compiled away unless the feature `fault-points` is on. `MESOS_CONDUCTOR_FAULT=kill:bay_create/stack/effect` ends the
-//! process at that point as `kill -9` does; `pause:` stops it as `SIGSTOP` does.
+//! process at that point as `kill -9` does; `pause:` stops it as `SIGSTOP` does, and `panic:` is a bug at that point.
 
 use std::fmt;
 
@@ -54,6 +54,7 @@ pub(crate) fn point(name: impl fmt::Display) {
     let signal = match action {
         "kill" => "-KILL",
         "pause" => "-STOP",
+        "panic" => panic!("the test's fault point {at} is reached"),
         _ => return,
     };
     tracing::warn!(point = at, signal, "the test's fault point is reached");

@@ -195,11 +195,25 @@ impl Runner {
             span.record(subject, tracing::field::display(operation.subject));
         }
         let work = async move {
+            // Dropped by a panic too: a lease that nobody works under must not be prolonged.
+            let at_work = AtWork { keeper: &keeper, held: &held };
             Drive { shop: &shop, held: &held, keeper: &keeper, stop }.run(operation).await;
-            keeper.let_go(&held);
+            drop(at_work);
             drop(place);
         };
         self.tasks.spawn(work.instrument(span));
+    }
+}
+
+/// A lease is let go of when the work under it ends, however it ends.
+struct AtWork<'a> {
+    keeper: &'a Keeper,
+    held: &'a Arc<Held>,
+}
+
+impl Drop for AtWork<'_> {
+    fn drop(&mut self) {
+        self.keeper.let_go(self.held);
     }
 }
 
@@ -318,9 +332,16 @@ impl Drive<'_> {
         } else {
             self.change(step, plan, &scene).await?
         };
-        let mut attempt = 1;
+        let (mut change, mut attempt, mut unstorable) = (change, 1, false);
         loop {
             match self.record(operation.clone(), &progress, &subject, change.clone(), next).await {
+                // A service said what no column takes: it will say so again.
+                Err(error @ store::Error::Unstorable(_)) if !unstorable => {
+                    tracing::error!(%error, step = step.name(), "what the step found cannot be stored");
+                    unstorable = true;
+                    let text = format!("What the step `{}` found cannot be stored.", step.name());
+                    change = plan.failed(&scene, Fault::Internal(text));
+                }
                 // It gave way to another transaction. Whether the lease still holds is asked again.
                 Err(error) if error.is_retryable() && attempt < RECORD_ATTEMPTS => {
                     tracing::debug!(%error, attempt, "what the step changed is recorded again");
@@ -362,7 +383,7 @@ impl Drive<'_> {
         let error = match outcome {
             Ok(Ok(change)) => {
                 metrics::step(operation.kind, step.name(), StepOutcome::Done);
-                return Ok(change);
+                return Ok(Change { seen: !step.bounded(), ..change });
             }
             Ok(Err(error)) => error,
             Err(_panic) => {

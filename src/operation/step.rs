@@ -146,6 +146,8 @@ pub struct Change<S: Subject = Bay> {
     pub event: Option<Outcome>,
     /// The caller's token is not needed any more.
     pub erase_token: bool,
+    /// What is waited for was seen: the time in which somebody has to be let in begins anew.
+    pub seen: bool,
 }
 
 /// Where the operation goes from here.
@@ -181,7 +183,15 @@ pub enum Answer {
 
 impl<S: Subject> Change<S> {
     fn to(next: Next) -> Self {
-        Self { next, row: RowChange::Keep, progress: None, reply: None, event: None, erase_token: false }
+        Self {
+            next,
+            row: RowChange::Keep,
+            progress: None,
+            reply: None,
+            event: None,
+            erase_token: false,
+            seen: false,
+        }
     }
 
     pub fn proceed() -> Self {

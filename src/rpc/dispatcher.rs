@@ -3,10 +3,12 @@
 mod suspects;
 mod verify;
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use futures_util::FutureExt as _;
 use mesos_conductor_proto::failure::Failure;
 use mesos_conductor_proto::message::{Malformed, Request};
 use mesos_conductor_proto::version::Version;
@@ -90,7 +92,27 @@ impl Dispatcher {
             request_id = request.context.request_id().unwrap_or_default(),
             msg_id = request.msg_id.as_deref().unwrap_or_default(),
         );
-        self.request(&request).instrument(span).await
+        let request = &request;
+        async move {
+            let handled = AssertUnwindSafe(self.request(request)).catch_unwind().await;
+            match handled {
+                Ok(disposition) => disposition,
+                Err(_panic) => self.broken_off(request).await,
+            }
+        }
+        .instrument(span)
+        .await
+    }
+
+    /// The method panicked, which the log tells: its caller hears that it failed, and its repeat does too.
+    async fn broken_off(&self, request: &Request) -> Result<Disposition, store::Error> {
+        metrics::panic_caught();
+        let fault = Fault::Internal("The request broke off; see the conductor's log.".to_owned());
+        match self.refuse(request, &fault).await {
+            Ok(_) => Ok(Disposition::Ack),
+            Err(CallError::Store(error)) => Err(error),
+            Err(CallError::Fault(fault)) => self.answer(request, Err(fault.to_failure())).await,
+        }
     }
 
     /// The request in a body; else what becomes of a body that holds none.
@@ -126,11 +148,10 @@ impl Dispatcher {
                 tracing::info!(fault = %Brief(&fault), "the request is refused");
                 (Outcome::Refused, self.answer(request, Err(fault.to_failure())).await?)
             }
-            Err(CallError::Store(error)) if error.is_unavailable() => return Err(error),
+            Err(CallError::Store(error)) if is_for_now(&error) => return Err(error),
             Err(CallError::Store(error)) => {
                 tracing::error!(%error, "the request failed in the database");
-                let fault = Fault::Internal("The conductor could not use its database.".to_owned());
-                (Outcome::Failed, self.answer(request, Err(fault.to_failure())).await?)
+                (Outcome::Failed, self.answer(request, Err(unusable().to_failure())).await?)
             }
         };
         metrics::request(&request.method, outcome, began.elapsed());
@@ -158,6 +179,11 @@ impl Dispatcher {
     async fn write(&self, request: &Request, write: &dyn Write) -> Result<Served, CallError> {
         match self.persist(request, Some(write), None).await {
             Err(CallError::Fault(fault)) => return self.refuse(request, &fault).await,
+            // It fails each time: that is recorded, so that a repeat hears the same.
+            Err(CallError::Store(error)) if !is_for_now(&error) => {
+                tracing::error!(%error, "the request failed in the database");
+                return self.refuse(request, &unusable()).await;
+            }
             other => other?,
         }
         fault::point(fault::REQUEST_COMMITTED);
@@ -272,6 +298,15 @@ impl Dispatcher {
     }
 }
 
+/// Whether the same request may be recorded later.
+fn is_for_now(error: &store::Error) -> bool {
+    error.is_unavailable() || error.is_retryable()
+}
+
+fn unusable() -> Fault {
+    Fault::Internal("The conductor could not use its database.".to_owned())
+}
+
 /// It may be small as it came, and too large when it is decompressed.
 fn too_large(bytes: usize) -> Disposition {
     tracing::warn!(bytes, "a message over [conductor] max_message_size is rejected");
@@ -310,6 +345,6 @@ impl Handler for Dispatcher {
     }
 
     async fn is_ready(&self) -> bool {
-        self.shop.store.ping().await.is_ok()
+        self.shop.store.check_writable().await.is_ok()
     }
 }

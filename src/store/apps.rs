@@ -172,8 +172,8 @@ impl Transaction {
     }
 }
 
-/// What never changes of an app.
-const FIXED: [&str; 4] = ["uuid", "bay_uuid", "project_id", "user_id"];
+/// What never changes of an app, and its name: that is its owner's, who may change it while a step is under way.
+const FIXED: [&str; 5] = ["uuid", "name", "bay_uuid", "project_id", "user_id"];
 
 fn columns(app: &App, vault: &Vault) -> Columns {
     // A manifest may hold passwords, in the environment of what it starts.

@@ -152,6 +152,8 @@ fn postgres_class(code: &str) -> Class {
         "25P03" => Class::Retryable,
         // A standby that refuses writes; an old snapshot of a failed-over cluster.
         "25006" => Class::Unavailable,
+        // Whoever may come in or write is being changed: a password, a right, the database itself.
+        "28000" | "28P01" | "3D000" | "42501" => Class::Unavailable,
         // Connection (08), resources and disk (53), operator's shutdown (57), I/O (58).
         _ if ["08", "53", "57", "58"].iter().any(|class| code.starts_with(class)) => Class::Unavailable,
         _ if code.starts_with("22") => Class::Unstorable,
@@ -164,11 +166,12 @@ fn mysql_class(number: u16) -> Class {
         // A row that changed under the snapshot, lock wait timeout, deadlock (Galera reports a lost
         // certification so).
         1020 | 1205 | 1213 => Class::Retryable,
-        // Disk full, too many connections, shutdown, out of resources, table full, read-only, killed, idle
-        // timeout.
-        1021 | 1040 | 1041 | 1053 | 1114 | 1203 | 1226 | 1290 | 1792 | 1836 | 1927 | 4031 => {
-            Class::Unavailable
-        }
+        // Disk full or broken, too many connections, shutdown, out of resources, table full, read-only, killed, idle
+        // timeout, a node of Galera's without its cluster, a commit that failed.
+        3 | 1021 | 1026 | 1030 | 1040 | 1041 | 1047 | 1053 | 1114 | 1180 | 1203 | 1226 | 1290 | 1792
+        | 1836 | 1927 | 4031 => Class::Unavailable,
+        // Whoever may come in or write is being changed: a password, a right, the database itself.
+        1044 | 1045 | 1049 | 1142 | 1143 | 1227 => Class::Unavailable,
         // Out of range, bad string for the character set, too long, truncated.
         1264 | 1265 | 1366 | 1406 => Class::Unstorable,
         _ => Class::Other,
@@ -192,7 +195,10 @@ mod tests {
         assert!(matches!(mysql_class(1213), Class::Retryable));
         assert!(matches!(sqlite_class(517), Class::Retryable));
         assert!(matches!(postgres_class("57P01"), Class::Unavailable));
-        assert!(matches!(mysql_class(1290), Class::Unavailable));
+        for refused in [1290, 1047, 1030, 1142] {
+            assert!(matches!(mysql_class(refused), Class::Unavailable), "{refused}");
+        }
+        assert!(matches!(postgres_class("42501"), Class::Unavailable));
         assert!(matches!(sqlite_class(13), Class::Unavailable));
         assert!(matches!(postgres_class("22001"), Class::Unstorable));
         assert!(matches!(mysql_class(1406), Class::Unstorable));

@@ -6,7 +6,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use crate::operation::guard::{self, Guard};
-use crate::operation::record::{Lease, Operation};
+use crate::operation::record::{Kind, Lease, Operation};
 use crate::telemetry::metrics;
 
 use super::driver::{Param, Read, Row, Transaction, params};
@@ -31,8 +31,11 @@ impl Store {
     pub async fn due_operations(&self) -> Result<Vec<Due>, Error> {
         // Asked for once: PostgreSQL would read its clock for every row, and use no index to compare with it.
         let now = self.now_ms().await?;
-        let first = "SELECT d.uuid FROM operation d WHERE d.state = 'running' AND d.run_at <= ? \
-             AND d.lease_until <= ? AND d.after_operation IS NULL";
+        let first = format!(
+            "SELECT d.uuid FROM operation d WHERE d.state = 'running' AND d.run_at <= ? \
+             AND d.lease_until <= ? AND d.after_operation IS NULL AND d.kind IN ({})",
+            known_kinds()
+        );
         let sql = format!(
             "SELECT o.uuid AS uuid, o.project_id AS project_id FROM (\
              SELECT ({first} AND d.project_id = p.project_id ORDER BY d.run_at LIMIT 1) AS uuid FROM \
@@ -53,7 +56,8 @@ impl Store {
     pub async fn next_due_ms(&self) -> Result<Option<i64>, Error> {
         let sql = "SELECT MIN(CASE WHEN lease_until > run_at THEN lease_until ELSE run_at END) AS due \
              FROM operation WHERE state = 'running' AND after_operation IS NULL";
-        let row = (&mut &*self).row(sql, params![]).await?;
+        let sql = format!("{sql} AND kind IN ({})", known_kinds());
+        let row = (&mut &*self).row(&sql, params![]).await?;
         row.map(|row| row.int_opt("due")).transpose().map(Option::flatten)
     }
 
@@ -144,4 +148,11 @@ impl Store {
         }
         Ok(tx)
     }
+}
+
+/// The kinds of operations that this worker can run. One of another kind waits for a newer worker of the pool, which
+/// would only wait longer if this one had claimed it.
+fn known_kinds() -> String {
+    let kinds: Vec<String> = Kind::ALL.iter().map(|kind| format!("'{}'", kind.as_str())).collect();
+    kinds.join(", ")
 }

@@ -34,7 +34,19 @@ pub enum Turn {
 /// Longer than any statement waits for a row, in milliseconds.
 const WAIT: i64 = 10_000;
 
+/// The row that is written to see that one can be.
+const TRACE: &str = "writable";
+
 impl Store {
+    pub(super) async fn leave_trace(&self) -> Result<(), Error> {
+        let mut tx = self.begin().await?;
+        let first = "INSERT INTO periodic (name, next_ms, owner) VALUES (?, {now_ms}, '') {or_nothing}";
+        if !tx.insert_new(first, params![TRACE]).await? {
+            tx.execute("UPDATE periodic SET next_ms = {now_ms} WHERE name = ?", params![TRACE]).await?;
+        }
+        tx.commit().await
+    }
+
     /// Takes a task for this interval if it is due, by the database's clock.
     ///
     /// Whoever moves the time on does the work. If it dies over it the next interval's does it: such work can be done

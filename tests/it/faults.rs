@@ -1,6 +1,6 @@
 //! What a cloud can do to the worker, and what the worker makes of it: one of each at the end, or nothing and the reason.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use mesos_conductor::client::CallError;
 use mesos_conductor_sandbox::known::{DEMO_PROJECT, DEMO_USER};
@@ -8,6 +8,7 @@ use mesos_conductor_sandbox::{Action, Config, Doom, Rule, Sandbox, Service};
 use serde_json::{Value, json};
 
 use crate::support::database::Backend;
+use crate::support::peer::Peer;
 use crate::support::worker::Worker;
 use crate::support::{Caller, World, assert_remaining, data, eventually, failure_class, map, object};
 
@@ -68,13 +69,14 @@ macro_rules! survived {
     )+ };
 }
 
+// Heat sends whoever names a stack by its id on to its whole address, with two parts: there it takes effect.
 survived! {
     the_answer_to_making_the_trustee_is_lost: Keystone "POST" "/users$", Action::ResetAfter;
     the_answer_to_making_the_trust_is_lost: Keystone "POST" "/trusts$", Action::ResetAfter;
     the_answer_to_making_the_stack_is_lost: Heat "POST" "/stacks$", Action::ResetAfter;
     the_answer_to_making_the_stack_is_garbage: Heat "POST" "/stacks$", Action::Garbage("<html>".to_owned());
-    the_answer_to_updating_the_stack_is_lost: Heat "PATCH" "/stacks/", Action::ResetAfter;
-    the_answer_to_deleting_the_stack_is_lost: Heat "DELETE" "/stacks/", Action::ResetAfter;
+    the_answer_to_updating_the_stack_is_lost: Heat "PATCH" "/stacks/*/", Action::ResetAfter;
+    the_answer_to_deleting_the_stack_is_lost: Heat "DELETE" "/stacks/*/", Action::ResetAfter;
     the_answer_to_deleting_the_trust_is_lost: Keystone "DELETE" "/trusts/", Action::ResetAfter;
     the_answer_to_deleting_the_trustee_is_lost: Keystone "DELETE" "/users/", Action::ResetAfter;
     a_connection_closes_before_the_stack_is_made: Heat "POST" "/stacks$", Action::ResetBefore;
@@ -337,5 +339,117 @@ async fn a_stack_that_goes_slowly_does_not_use_up_the_time_of_what_follows() {
     caller.call("bay_delete", json!({ "uuid": uuid })).await.expect("the delete is accepted");
     caller.wait_until_gone(&uuid).await;
     assert_remaining(&world.sandbox, 0);
+    worker.stop().await;
+}
+
+/// A worker that gives what does not work three seconds, a caller, and a model to make bays from.
+async fn begin_limited(world: &World) -> (Worker, Caller<'_>, String) {
+    let configuration = world.configuration("");
+    let limited = configuration.replace("[conductor]\n", "[conductor]\noperation_deadline = \"3s\"\n");
+    assert_ne!(limited, configuration);
+    let worker = Worker::start_with(world, &limited, None).await;
+    let caller = Caller::new(world).await;
+    let model = caller.create_model().await;
+    (worker, caller, model)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refused_look_at_a_stack_that_takes_long_is_not_the_last() {
+    let world = still_world().await;
+    let (worker, caller, model) = begin_limited(&world).await;
+    let bay = caller.call("bay_create", Caller::bay_args(&model, 2)).await.expect("the bay is accepted");
+    let uuid = data(&bay)["uuid"].as_str().expect("a uuid").to_owned();
+    // The stack takes longer than anything else may.
+    let until = Instant::now() + Duration::from_secs(4);
+    let long = |_: &Sandbox| Instant::now() > until;
+    assert!(world.sandbox.wait_until(Duration::from_secs(30), long).await);
+    let refused = Rule::new(Service::Heat, "GET", "/stacks/", Action::status(403)).times(3);
+    world.sandbox.faults().add(refused);
+    let looked = |sandbox: &Sandbox| sandbox.faults().list().iter().any(|armed| armed.hits >= 3);
+    assert!(world.sandbox.wait_until(Duration::from_secs(30), looked).await, "nobody looked");
+    world.sandbox.finish_stacks("");
+    caller.wait_for_status(&uuid, "CREATE_COMPLETE").await;
+    worker.stop().await;
+}
+
+/// Scales a bay from two agents to four while no answer to it is ever heard, for longer than the deadline.
+async fn an_unheard_update(action: Action) -> (World, String) {
+    let world = World::new().await;
+    let (worker, caller, model) = begin_limited(&world).await;
+    let uuid = caller.create_bay(&model).await;
+    world.sandbox.faults().add(Rule::new(Service::Heat, "PATCH", "/stacks/*/", action));
+    world.sandbox.faults().add(Rule::new(Service::Heat, "GET", "/stacks", Action::status(503)));
+    let unheard = caller.client.cast("bay_update", map(update_args(&uuid, 4)), world.options()).await;
+    unheard.expect("it is sent");
+    let settling = eventually(async || {
+        (world.database.texts("SELECT step FROM operation WHERE kind = 'bay_update'").await == ["settle"])
+            .then_some(())
+    });
+    assert!(settling.await.is_some(), "{}", worker.log_text());
+    world.sandbox.faults().clear();
+    let ended = eventually(async || {
+        let running = "SELECT uuid FROM operation WHERE state = 'running'";
+        world.database.texts(running).await.is_empty().then_some(())
+    });
+    assert!(ended.await.is_some(), "{}", worker.log_text());
+    worker.stop().await;
+    (world, uuid)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_update_that_took_effect_unheard_is_complete() {
+    let (world, uuid) = an_unheard_update(Action::ResetAfter).await;
+    let worker = world.worker().await;
+    let caller = Caller::new(&world).await;
+    let bay = caller.wait_for_status(&uuid, "UPDATE_COMPLETE").await;
+    assert_eq!(data(&bay)["node_count"], 4);
+    assert_eq!(data(&bay)["node_addresses"].as_array().map(Vec::len), Some(4));
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_update_that_never_took_effect_leaves_the_bay_as_it_was() {
+    let (world, uuid) = an_unheard_update(Action::status(503)).await;
+    let worker = world.worker().await;
+    let caller = Caller::new(&world).await;
+    let bay = caller.wait_for_status(&uuid, "CREATE_COMPLETE").await;
+    assert_eq!(data(&bay)["node_count"], 2);
+    let reason = world.database.texts("SELECT reason FROM operation WHERE kind = 'bay_update'").await;
+    assert!(reason[0].contains("Gave up"), "{reason:?}");
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_request_whose_method_breaks_off_is_answered_once_and_for_all() {
+    let world = World::new().await;
+    let worker = world.doomed_worker("panic:request/bay_create/begin").await;
+    let caller = Caller::new(&world).await;
+    let model = caller.create_model().await;
+    let peer = Peer::open(&world).await;
+    let request = peer.request(&world, "bay_create", Caller::bay_args(&model, 2));
+    peer.send(&request).await;
+    let replies = peer.replies(1).await;
+    let text = String::from_utf8_lossy(&replies[0]).into_owned();
+    assert!(text.contains("The request broke off"), "{text}");
+    worker.stop().await;
+    // Where it would not break off, its repeat hears the same.
+    let worker = world.worker().await;
+    peer.send(&request).await;
+    assert_eq!(peer.replies(2).await[1], replies[0]);
+    assert!(caller.bays().await.is_empty());
+    worker.stop().await;
+}
+
+/// Whoever breaks off with a lease in hand does not prolong it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_operation_whose_record_breaks_off_goes_on_when_its_lease_ends() {
+    let world = World::new().await;
+    let worker = world.doomed_worker("panic:bay_create/stack/committed").await;
+    let caller = Caller::new(&world).await;
+    let model = caller.create_model().await;
+    let uuid = caller.create_bay(&model).await;
+    caller.wait_for_status(&uuid, "CREATE_COMPLETE").await;
+    assert!(worker.logged("fault point").await, "it never broke off");
+    assert_remaining(&world.sandbox, 1);
     worker.stop().await;
 }

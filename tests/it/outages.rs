@@ -1,7 +1,7 @@
 //! The database or the broker goes away and comes back: nothing that was asked is lost, nobody is told that it was done.
 
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use mesos_conductor_sandbox::{Action, Config, Rule, Sandbox, Service};
 use serde_json::{Value, json};
@@ -158,4 +158,33 @@ async fn connections_cut_again_and_again_lose_no_request() {
         .map(|bay: Value| data(&bay)["uuid"].as_str().unwrap().to_owned())
         .collect();
     assert_eq!(distinct.len(), 6, "each is answered");
+}
+
+/// What a broker counts as failed deliveries must not be used up by a database that will be back.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_that_only_refuses_writes_costs_a_request_one_delivery() {
+    const REFUSED: &str = "the request cannot be recorded now";
+    let world = World::on(Backend::Postgres).await;
+    let worker = world.worker().await;
+    let caller = Caller::new(&world).await;
+    let model = caller.create_model().await;
+    world.database.set_read_only(true).await;
+    let peer = Peer::open(&world).await;
+    peer.send(&peer.request(&world, "bay_create", Caller::bay_args(&model, 2))).await;
+    assert!(worker.logged(REFUSED).await, "{}", worker.log_text());
+    // Reading works all the time, and is no sign of better times.
+    let inspector = Inspector::new(&world.broker).await;
+    let until = Instant::now() + Duration::from_secs(6);
+    while Instant::now() < until {
+        assert!(!world.database.texts("SELECT uuid FROM cluster_template").await.is_empty());
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    assert_eq!(inspector.queue(&world.broker.topic).await, Some((1, 0)), "it waits, and nobody consumes");
+    assert_eq!(worker.log_text().matches(REFUSED).count(), 1, "it was delivered once");
+    world.database.set_read_only(false).await;
+    let replies = peer.replies(1).await;
+    let uuid = data(&outcome(&replies[0]).expect("a bay"))["uuid"].as_str().expect("a uuid").to_owned();
+    caller.wait_for_status(&uuid, "CREATE_COMPLETE").await;
+    worker.stop().await;
+    world.database.drop_it().await;
 }

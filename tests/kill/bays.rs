@@ -29,6 +29,9 @@ pub(crate) async fn survives(kind: Kind, point: &str) {
     if undoing {
         refuse_stacks(&world.sandbox);
     }
+    if point.contains("/settle/") {
+        leave_in_doubt(&world.sandbox);
+    }
     let model = match &bay {
         Some((_, model)) => model.clone(),
         None => {
@@ -62,6 +65,12 @@ fn refuse_stacks(sandbox: &Sandbox) {
     let action = Action::Status { code: 400, body: body.to_string(), headers: [].into() };
     sandbox.faults().add(Rule::new(Service::Heat, "POST", "/stacks$", action.clone()));
     sandbox.faults().add(Rule::new(Service::Heat, "PATCH", "", action));
+}
+
+/// Heat does as it is asked, its answer is lost, and it does not say so when it is asked again.
+fn leave_in_doubt(sandbox: &Sandbox) {
+    sandbox.faults().add(Rule::new(Service::Heat, "PATCH", "/stacks/*/", Action::ResetAfter).once());
+    sandbox.faults().add(Rule::new(Service::Heat, "GET", "/stacks/", Action::status(400)).once());
 }
 
 fn command<'a>(kind: Kind, model: &str, bay: Option<&str>) -> (&'a str, Value) {

@@ -14,8 +14,8 @@ use lapin::{
     Acker, BasicProperties, Channel, Event,
     message::Delivery as Raw,
     options::{
-        BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicQosOptions, BasicRejectOptions,
-        QueueDeleteOptions,
+        BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicNackOptions, BasicQosOptions,
+        BasicRejectOptions, QueueDeleteOptions,
     },
     types::{AMQPValue, FieldTable},
 };
@@ -300,7 +300,9 @@ fn settle(shared: &Shared, sent: &Result<lapin::Result<bool>, Elapsed>) {
 async fn requeue(shared: &Shared, acker: &Acker) {
     count(&shared.stats.requeued);
     // When this does not arrive, the channel is gone and the broker has taken the message back already.
-    let sent = timeout(ANSWER_TIMEOUT, acker.reject(BasicRejectOptions { requeue: true })).await;
+    // Newer brokers count a rejected message as one that may be poison, and not one that is given back like this.
+    let give_back = BasicNackOptions { requeue: true, multiple: false };
+    let sent = timeout(ANSWER_TIMEOUT, acker.nack(give_back)).await;
     if !matches!(sent, Ok(Ok(true))) {
         tracing::debug!("a message went back to its queue with its channel");
     }

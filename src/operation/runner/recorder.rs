@@ -57,6 +57,9 @@ impl Recorder<'_> {
         if change.erase_token {
             operation.token = None;
         }
+        if change.seen {
+            operation.deadline_ms = Some(self.shop.deadline_after(tx.now_ms().await?));
+        }
         let round = self.place(&mut tx, operation, change.next, next).await?;
         tx.commit().await?;
         self.shop.outbox_hint.notify_one();

@@ -68,7 +68,8 @@ async fn known_stack(scene: &Scene<'_>) -> Result<Option<String>, StepError> {
     }
     match stack::find(scene).await {
         Ok(found) => Ok(found.map(|(_, stack)| stack.id)),
-        Err(error) if is_shut_out(&error) => Ok(None),
+        // Whether there is one is not known, and once the row is gone nobody would.
+        Err(error) if is_shut_out(&error) => Err(StepError::retry(error.to_string(), None)),
         Err(error) => Err(refused(&error)),
     }
 }

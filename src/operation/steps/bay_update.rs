@@ -6,14 +6,17 @@ use crate::bay::{Bay, Status, parameters};
 use crate::error::Fault;
 use crate::notify::Outcome;
 use crate::openstack::{Error, Outputs, StackPatch};
+use crate::operation::progress::Progress;
+use crate::operation::record::Operation;
 use crate::operation::step::{Answer, Change, Plan, Scene, Step, StepError, with_status};
 use crate::operation::steps::stack::{self, Action, AwaitStack};
 
 pub struct BayUpdate;
 
-static STEPS: &[&dyn Step] = &[&UpdateStack, &AwaitStack(Action::Update)];
+static STEPS: &[&dyn Step] = &[&UpdateStack, &AwaitStack(Action::Update), &Settle];
 
 const STACK: &str = "stack";
+const SETTLE: &str = "settle";
 
 impl Plan for BayUpdate {
     fn steps(&self) -> &'static [&'static dyn Step] {
@@ -21,13 +24,22 @@ impl Plan for BayUpdate {
     }
 
     fn failed(&self, scene: &Scene<'_>, fault: Fault) -> Change {
-        let reason = fault.to_string();
-        let bay = if scene.operation.step == STACK {
-            as_before(scene)
-        } else {
-            with_status(scene.subject, Status::UpdateFailed, Some(reason.clone()))
+        let Operation { step, attempts, .. } = scene.operation;
+        if step == STACK && *attempts == 1 {
+            return refuse(scene, fault);
+        }
+        if step == STACK {
+            // An answer was lost before: only the stack knows whether it was changed.
+            let progress = Progress { failure: Some(fault), ..scene.progress.clone() };
+            return Change::step(SETTLE).progress(progress);
+        }
+        let reason = match &scene.progress.failure {
+            Some(first) => format!("{first} Whether the stack was changed cannot be seen: {fault}"),
+            None => fault.to_string(),
         };
-        Change::failed(reason).save(bay).reply(Answer::Fault(fault)).event(Outcome::Failure)
+        let bay = with_status(scene.subject, Status::UpdateFailed, Some(reason.clone()));
+        let answer = Answer::Fault(scene.progress.failure.clone().unwrap_or(fault));
+        Change::failed(reason).save(bay).reply(answer).event(Outcome::Failure)
     }
 
     fn superseded(&self, scene: &Scene<'_>) -> Option<Change> {
@@ -37,7 +49,12 @@ impl Plan for BayUpdate {
     }
 }
 
-/// The stack refused the update, so the bay is what it was.
+/// The stack was not changed, so the bay is what it was.
+fn refuse(scene: &Scene<'_>, fault: Fault) -> Change {
+    let reason = fault.to_string();
+    Change::failed(reason).save(as_before(scene)).reply(Answer::Fault(fault)).event(Outcome::Failure)
+}
+
 pub(super) fn as_before(scene: &Scene<'_>) -> Bay {
     let before = scene.progress.before.clone().unwrap_or_default();
     Bay {
@@ -85,6 +102,38 @@ impl Step for UpdateStack {
             .await
             .map_err(|error| refused(&error, id))?;
         Ok(Change::proceed().reply(Answer::Object))
+    }
+}
+
+/// Heat was asked, perhaps in vain: the stack shows what became of it.
+struct Settle;
+
+#[async_trait]
+impl Step for Settle {
+    fn name(&self) -> &'static str {
+        SETTLE
+    }
+
+    fn bounded(&self) -> bool {
+        false
+    }
+
+    async fn run(&self, scene: &Scene<'_>) -> Result<Change, StepError> {
+        let bay = scene.subject;
+        let fault = scene.progress.failure.clone();
+        let fault = fault.unwrap_or_else(|| Fault::Internal("The update was given up.".to_owned()));
+        let id = bay.stack_id.as_deref().unwrap_or_default();
+        let Some(seen) = stack::look(scene, id, Outputs::Skip).await? else {
+            return Err(StepError::Fatal(Fault::Internal(stack::missing_stack(id))));
+        };
+        if stack::has_wanted_nodes(&seen, bay) {
+            let progress = Progress { failure: None, ..scene.progress.clone() };
+            return Ok(Change::step(stack::AWAIT_STACK).progress(progress).reply(Answer::Object));
+        }
+        if seen.status.ends_with("_IN_PROGRESS") {
+            return Ok(Change::again(scene.settings.poll_interval));
+        }
+        Ok(refuse(scene, fault))
     }
 }
 

@@ -191,8 +191,9 @@ impl Step<App> for TakeBack {
                 Err(error) => return Err(refused(&error, scene.subject)),
             }
         }
-        // A deployment that is over cannot be cancelled; its changes are still there.
-        if !cancelled && scene.operation.attempts == 1 && work.on_deadline == OnDeadline::Rollback {
+        // A deployment that is over cannot be cancelled; its changes are still there. If an earlier try has cancelled it,
+        // this asks once more for what is under way.
+        if !cancelled && work.on_deadline == OnDeadline::Rollback {
             reverse(scene, &ground, &work).await?;
         }
         let allowed = i64::try_from(work.deadline.as_millis()).unwrap_or(i64::MAX);

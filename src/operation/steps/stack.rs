@@ -9,6 +9,8 @@ use crate::openstack::{Credentials, Error, Kind, Outputs, Stack};
 use crate::operation::step::{Answer, Change, Scene, Step, StepError, with_status};
 use crate::telemetry::metrics;
 
+pub(super) const AWAIT_STACK: &str = "await_stack";
+
 /// Which stack action is being followed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Action {
@@ -88,7 +90,7 @@ pub(super) struct AwaitStack(pub(super) Action);
 #[async_trait]
 impl Step for AwaitStack {
     fn name(&self) -> &'static str {
-        "await_stack"
+        AWAIT_STACK
     }
 
     fn bounded(&self) -> bool {

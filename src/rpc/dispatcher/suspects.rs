@@ -77,15 +77,26 @@ impl Dispatcher {
             return Ok(Disposition::Reject);
         };
         match self.decode(delivery).await {
-            Ok(request) => self.answer_set_aside(id, &request, attempts, &reason).await,
+            Ok(request) => {
+                let answered = self.answer_set_aside(id, &request, attempts, &reason).await;
+                if answered.is_err() {
+                    // It comes back, and its caller is told then.
+                    self.not_kept(id).await.ok();
+                }
+                answered
+            }
             // Kept is what may be sent again one day: this never was a request.
             Err(disposition) => {
-                let mut tx = self.shop.store.begin().await?;
-                tx.remove_set_aside(id).await?;
-                tx.commit().await?;
+                self.not_kept(id).await?;
                 Ok(disposition)
             }
         }
+    }
+
+    async fn not_kept(&self, id: Uuid) -> Result<(), store::Error> {
+        let mut tx = self.shop.store.begin().await?;
+        tx.remove_set_aside(id).await?;
+        tx.commit().await
     }
 
     /// One transaction: what is known of the message, its key, and the failure that its caller hears.

@@ -1,9 +1,12 @@
 //! Apps as objects and as data: both forms of the object, both encodings, the indirection API, lists.
 
+use std::time::Duration;
+
 use mesos_conductor::client::CallOptions;
 use mesos_conductor_proto::codec::Encoding;
 use mesos_conductor_proto::message::{Reply, ReplyContent};
 use mesos_conductor_sandbox::known::{OTHER_PROJECT, OTHER_USER};
+use mesos_conductor_sandbox::{Action, Rule, Sandbox, Service};
 use serde_json::{Value, json};
 
 use crate::support::app::{Town, manifest, message};
@@ -170,5 +173,28 @@ async fn apps_are_listed_page_by_page() {
     assert_eq!(failure_class(&error), "InvalidParameterValue", "{error}");
     let error = names(json!({ "marker": "none" })).await.unwrap_err();
     assert_eq!(failure_class(&error), "AppNotFound");
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_new_name_outlives_the_operation_that_was_under_way() {
+    let world = World::new().await;
+    let worker = world.worker().await;
+    let caller = Caller::new(&world).await;
+    let town = Town::build(&caller).await;
+    let app = town.run("web", &manifest("/web")).await;
+    let uuid = data(&app)["uuid"].clone();
+    let slow = Rule::new(Service::Marathon, "PATCH", "/v2/apps", Action::SlowAnswer(1500)).once();
+    world.sandbox.faults().add(slow);
+    let rename = async {
+        let asked = |sandbox: &Sandbox| sandbox.count(Service::Marathon, "PATCH", "/v2/apps") >= 1;
+        assert!(world.sandbox.wait_until(Duration::from_secs(30), asked).await, "the framework is asked");
+        let mut renamed = deed("save", json!({ "uuid": uuid, "name": "shop" }));
+        renamed["objinst"]["magnum_object.changes"] = json!(["name"]);
+        caller.call("object_action", renamed).await.expect("it is renamed");
+    };
+    let (scaled, ()) = tokio::join!(town.done("app_scale", "web", json!({ "instances": 2 })), rename);
+    scaled.expect("it is scaled");
+    assert_eq!(data(&town.show("shop").await.expect("it has its new name"))["uuid"], uuid);
     worker.stop().await;
 }

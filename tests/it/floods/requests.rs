@@ -11,7 +11,7 @@ use uuid::Uuid;
 use crate::support::database::Backend;
 use crate::support::peer::Peer;
 use crate::support::worker::Worker;
-use crate::support::{Caller, PATIENCE, World, model_fields, object};
+use crate::support::{Caller, PATIENCE, World, eventually, model_fields, object};
 
 const REQUESTS: usize = 10_000;
 /// One in so many writes; the others ask.

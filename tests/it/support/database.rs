@@ -65,6 +65,18 @@ impl Database {
         assert!(dropped.is_some(), "the database {} cannot be dropped", self.name);
     }
 
+    /// PostgreSQL answers questions and refuses to write, or writes again.
+    pub(crate) async fn set_read_only(&self, read_only: bool) {
+        let change = format!("ALTER DATABASE {} SET default_transaction_read_only = {read_only}", self.name);
+        self.on_server(&change).await.expect("the setting is changed");
+        let end = format!(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{}' AND backend_type = \
+             'client backend'",
+            self.name
+        );
+        self.on_server(&end).await.expect("sessions are ended");
+    }
+
     #[expect(clippy::disallowed_methods, reason = "the statement holds nothing but a generated name")]
     async fn on_server(&self, sql: &str) -> Result<(), sqlx::Error> {
         let sql = sqlx::AssertSqlSafe(sql.to_owned());

@@ -1,7 +1,7 @@
 //! Questions about apps. The rows are shown as they are kept; what only the framework knows is asked of it.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use mesos_conductor_proto::codec::Map;
@@ -21,10 +21,20 @@ fn primitive(app: &App) -> Result<Value, Fault> {
     objects::app_primitive(app, objects::version_or_latest(objects::APP, None)?)
 }
 
-/// The framework of a bay, and how long it may take to answer.
-fn framework(call: &Call<'_>, bay: &Bay) -> Result<(Arc<dyn Framework>, Duration), Fault> {
+/// How long a question may take, however often its framework has to be asked: somebody else's waits for its place.
+#[derive(Clone, Copy)]
+struct Until(Instant);
+
+impl Until {
+    fn left(self) -> Duration {
+        self.0.saturating_duration_since(Instant::now())
+    }
+}
+
+/// The framework of a bay, and until when it may answer.
+fn framework(call: &Call<'_>, bay: &Bay) -> Result<(Arc<dyn Framework>, Until), Fault> {
     let framework = call.shop.frameworks.of(bay).map_err(|error| error.fault(&bay.uuid.to_string()))?;
-    Ok((framework, call.shop.settings.request_timeout))
+    Ok((framework, Until(Instant::now() + call.shop.settings.request_timeout)))
 }
 
 /// What an app's row says that it is; nothing while its manifest is still to be fetched.
@@ -111,19 +121,19 @@ async fn list(call: &Call<'_>) -> Result<Value, CallError> {
 async fn versions(call: &Call<'_>) -> Result<Value, CallError> {
     let (app, bay) = located(call).await?;
     let Some(manifest) = manifest(&bay, &app)? else { return Ok(json!([])) };
-    let (framework, within) = framework(call, &bay)?;
-    let versions = framework.versions(&manifest.subject(), within).await;
+    let (framework, until) = framework(call, &bay)?;
+    let versions = framework.versions(&manifest.subject(), until.left()).await;
     Ok(json!(versions.map_err(|error| error.fault(&called(&app)))?))
 }
 
 async fn tasks(call: &Call<'_>) -> Result<Value, CallError> {
     let (app, bay) = located(call).await?;
     let Some(manifest) = manifest(&bay, &app)? else { return Ok(json!([])) };
-    let (framework, within) = framework(call, &bay)?;
+    let (framework, until) = framework(call, &bay)?;
     let mut all = Vec::new();
     for definition in manifest.apps() {
         let id = definition.id();
-        let tasks = framework.tasks(id, within).await.map_err(|error| error.fault(&called(&app)))?;
+        let tasks = framework.tasks(id, until.left()).await.map_err(|error| error.fault(&called(&app)))?;
         for task in tasks {
             let mut task = json!(task);
             task["app"] = json!(id.as_str());
@@ -139,14 +149,14 @@ async fn diagnose(call: &Call<'_>) -> Result<Value, CallError> {
     let mut reasons: Vec<String> = app.status_reason.iter().cloned().collect();
     let (mut running, mut failures) = (false, Vec::new());
     if let Some(manifest) = manifest(&bay, &app)? {
-        let (framework, within) = framework(call, &bay)?;
+        let (framework, until) = framework(call, &bay)?;
         let fault = |error: crate::framework::Error| CallError::from(error.fault(&called(&app)));
-        let queue = framework.waiting(within).await.map_err(fault)?;
-        let deployments = framework.deployments(within).await.map_err(fault)?;
+        let queue = framework.waiting(until.left()).await.map_err(fault)?;
+        let deployments = framework.deployments(until.left()).await.map_err(fault)?;
         running = true;
         for definition in manifest.apps() {
             let id = definition.id();
-            let Some(seen) = framework.show(id, within).await.map_err(fault)? else {
+            let Some(seen) = framework.show(id, until.left()).await.map_err(fault)? else {
                 running = false;
                 reasons.push(format!("{id}: the framework does not have it"));
                 continue;
@@ -169,7 +179,7 @@ async fn diagnose(call: &Call<'_>) -> Result<Value, CallError> {
 
 async fn deployments(call: &Call<'_>) -> Result<Value, CallError> {
     let bay = find_bay(call, arguments::text(call.args(), "bay_ident")?.unwrap_or_default()).await?;
-    let (framework, within) = framework(call, &bay)?;
-    let deployments = framework.deployments(within).await;
+    let (framework, until) = framework(call, &bay)?;
+    let deployments = framework.deployments(until.left()).await;
     Ok(json!(deployments.map_err(|error| error.fault(&bay.uuid.to_string()))?))
 }
