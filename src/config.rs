@@ -26,7 +26,10 @@ pub use kind::{
 };
 pub use service::ServiceUser;
 pub use settings::{
-    ClusterHeatSettings, ConductorSettings, DatabaseSettings, DefaultSettings, DriversSettings, HeatClientSettings, HeatNotificationSettings, KeystoneAuthSettings, KeystoneAuthtokenSettings, MarathonSettings, MesosSettings, MonitorSettings, NotificationSettings, RabbitSettings, Settings, TelemetrySettings, TrustSettings,
+    BarbicanClientSettings, CertificatesSettings, ClusterHeatSettings, ConductorSettings, DatabaseSettings,
+    DefaultSettings, DriversSettings, HeatClientSettings, HeatNotificationSettings, KeystoneAuthSettings,
+    KeystoneAuthtokenSettings, MarathonSettings, MesosSettings, MonitorSettings, NotificationSettings,
+    RabbitSettings, Settings, TelemetrySettings, TrustSettings, X509Settings,
 };
 pub use show::{default_file, show, show_json};
 pub use sources::Sources;

@@ -72,6 +72,14 @@ pub enum Fault {
     TrusteeCreateFailed { username: String, reason: String },
     #[error("Failed to create trust for trustee {trustee_user_id}: {reason}")]
     TrustCreateFailed { trustee_user_id: String, reason: String },
+    #[error("Failed to create certificates for Cluster: {cluster_uuid}: {reason}")]
+    CertificatesToClusterFailed { cluster_uuid: String, reason: String },
+    #[error("Could not store certificate: {0}")]
+    CertificateStorageException(String),
+    #[error("Extension '{0}' not allowed")]
+    CertificateValidationError(String),
+    #[error("Received invalid csr {csr}. {reason}")]
+    InvalidCsr { csr: String, reason: String },
     /// Something of ours or of the cloud's that the caller cannot mend.
     #[error("{0}")]
     Internal(String),
@@ -139,6 +147,16 @@ impl Fault {
             Self::TrustCreateFailed { trustee_user_id, .. } => {
                 ("TrustCreateFailed", 500, json!({ "trustee_user_id": trustee_user_id }))
             }
+            Self::CertificatesToClusterFailed { cluster_uuid, .. } => {
+                ("CertificatesToClusterFailed", 500, json!({ "cluster_uuid": cluster_uuid }))
+            }
+            Self::CertificateStorageException(msg) => {
+                ("CertificateStorageException", 500, json!({ "msg": msg }))
+            }
+            Self::CertificateValidationError(extension) => {
+                ("CertificateValidationError", 400, json!({ "extension": extension }))
+            }
+            Self::InvalidCsr { csr, .. } => ("InvalidCsr", 400, json!({ "csr": csr })),
             Self::Internal(_) => ("MagnumException", 500, json!({})),
             Self::NoSuchMethod(method) => return Failure::no_such_method(method),
             Self::UnsupportedVersion { version, method } => {

@@ -49,6 +49,7 @@
 pub mod amqp;
 pub mod app;
 pub mod bay;
+pub mod certificate;
 pub mod cli;
 pub mod client;
 pub mod config;

@@ -260,7 +260,7 @@ impl About {
 pub(crate) fn action(kind: Kind) -> &'static str {
     match kind {
         Kind::BayCreate | Kind::AppCreate => "create",
-        Kind::BayUpdate | Kind::AppUpdate => "update",
+        Kind::BayUpdate | Kind::CaRotate | Kind::AppUpdate => "update",
         Kind::BayDelete | Kind::AppDelete => "delete",
         Kind::AppScale => "scale",
         Kind::AppRestart => "restart",

@@ -24,6 +24,7 @@ pub const APP: &str = "App";
 pub const BAY: &str = "Bay";
 pub const BAY_MODEL: &str = "BayModel";
 pub const BAY_LOCK: &str = "BayLock";
+pub const CERTIFICATE: &str = "Certificate";
 pub const MAGNUM_SERVICE: &str = "MagnumService";
 pub const X509_KEY_PAIR: &str = "X509KeyPair";
 
@@ -144,7 +145,7 @@ fn filled(name: &str, version: Version, value: impl Fn(&str) -> Value) -> Result
 }
 
 /// What no answer holds (I7).
-const WITHHELD: [&str; 2] = ["private_key", "trustee_password"];
+const WITHHELD: [&str; 3] = ["private_key", "private_key_passphrase", "trustee_password"];
 
 /// An object at another version: the fields that it has there, objects within it as that version's release had them.
 pub fn backport(object: &Object, version: Version) -> Result<Object, Fault> {

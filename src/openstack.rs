@@ -1,4 +1,4 @@
-//! What the worker asks of the cloud: Keystone for identities and trusts, Heat for stacks.
+//! What the worker asks of the cloud: Keystone for identities and trusts, Heat for stacks, Barbican for secrets.
 //!
 //! Operations depend on the port [`Cloud`] only. Everything here may be called twice: what has a name is
 //! found by its name before it is made again, and what is gone counts as deleted.
@@ -6,6 +6,7 @@
 //! Every call takes the time it may last, `within`. A worker passes less than what remains of its lease, so
 //! that a call that ends late cannot write on behalf of an operation that another worker holds by then.
 
+pub mod barbican;
 pub mod catalog;
 pub mod credentials;
 pub mod error;
@@ -25,6 +26,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use secrecy::SecretString;
 
+pub use barbican::Barbican;
 pub use credentials::{Credentials, Session, Trustee};
 pub use error::{Error, Kind, Result};
 pub use heat::{Heat, IDS_PER_LISTING, NewStack, Outputs, Stack, StackPatch, StackResource, StackSummary};
@@ -123,20 +125,23 @@ pub trait Cloud: Send + Sync {
     async fn stack_delete(&self, actor: &Credentials, id: &str, within: Duration) -> Result<bool>;
 }
 
-/// The real cloud: both clients over one token cache. Clones share everything.
+/// The real cloud: its clients over one token cache. Clones share everything.
 #[derive(Clone)]
 pub struct OpenStack {
     pub keystone: Keystone,
     pub heat: Heat,
+    pub barbican: Barbican,
 }
 
 impl OpenStack {
     pub fn new(settings: Settings, observer: Arc<dyn http::Observer>) -> Result<Self> {
         let heat_settings = settings.heat.clone();
+        let barbican_settings = settings.barbican.clone();
         let limits = settings.limits;
         let keystone = Keystone::new(settings, Arc::clone(&observer))?;
-        let heat = Heat::new(keystone.clone(), &heat_settings, limits, observer)?;
-        Ok(Self { keystone, heat })
+        let heat = Heat::new(keystone.clone(), &heat_settings, limits, Arc::clone(&observer))?;
+        let barbican = Barbican::new(keystone.clone(), &barbican_settings, limits, observer)?;
+        Ok(Self { keystone, heat, barbican })
     }
 }
 

@@ -9,6 +9,7 @@
 //! bay, app, active operation, outbox. Key pairs, services, bay locks, watches and periodic tasks are written alone.
 
 mod apps;
+mod bay_secrets;
 mod bays;
 mod callers;
 mod columns;

@@ -1,6 +1,7 @@
 //! The composition root: the only file that names adapters, and the one place that states the stop order.
 
 mod broker;
+mod certificates;
 mod cloud;
 mod framework;
 mod health;
@@ -20,6 +21,7 @@ use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 pub use broker::broker;
+pub use certificates::{forge, stores};
 pub use cloud::open as open_cloud;
 pub use framework::{fetcher, frameworks};
 pub use store::open as open_store;
@@ -96,6 +98,8 @@ impl Worker {
             Some(directory) => Templates::from_dir(directory).context("[conductor] heat_template_dir")?,
         };
         let shop = Arc::new(Workshop {
+            certificates: Arc::new(certificates::stores(settings, &store, &cloud)),
+            forge: certificates::forge(settings)?,
             store,
             cloud: Arc::new(cloud),
             frameworks: Arc::new(framework::frameworks(settings, Arc::new(framework::Counted))?),

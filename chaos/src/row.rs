@@ -271,6 +271,10 @@ project_domain_id = "default"
 trustee_domain_id = "{trustee_domain}"
 trustee_domain_admin_id = "{trustee_admin}"
 trustee_domain_admin_password = "{trustee_password}"
+[certificates]
+cert_manager_type = "x509keypair"
+[x509]
+rsa_key_size = 1024
 [oslo_messaging_notifications]
 driver = "messagingv2"
 topics = "{notifications}"

@@ -1,5 +1,5 @@
-//! Stand-ins for Keystone, Heat, Marathon and Mesos that behave: they check, refuse, expire and take their time
-//! like the real ones, and fail on demand. One port serves `/identity/v3`, `/heat/v1/<project>` and, for whoever
+//! Stand-ins for Keystone, Heat, Barbican, Marathon and Mesos that behave: they check, refuse, expire and take their time
+//! like the real ones, and fail on demand. One port serves `/identity/v3`, `/heat/v1/<project>`, `/key-manager/v1` and, for whoever
 //! looks in from outside, `/control`. Each Marathon and each Mesos master has a port of its own: those of a bay
 //! answer at the addresses that are its stack's outputs.
 //!
@@ -10,6 +10,7 @@
 //! - [`Request`]: the log of what was asked
 //! - [`Marathon`]: one Marathon, and what its apps are made to do
 
+mod barbican;
 mod clock;
 mod clusters;
 mod config;
@@ -112,6 +113,13 @@ impl Sandbox {
     #[must_use]
     pub fn trusts(&self) -> Vec<Trust> {
         self.shared.world().identity.trusts().cloned().collect()
+    }
+
+    /// The names of what Barbican keeps: of its containers, and of all secrets, in them or not.
+    #[must_use]
+    pub fn kept_secrets(&self) -> (Vec<String>, Vec<String>) {
+        let world = self.shared.world();
+        (world.barbican.containers(), world.barbican.secrets())
     }
 
     /// Every user, those of [`known`] included.

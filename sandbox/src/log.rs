@@ -11,6 +11,7 @@ use crate::keystone::TokenKind;
 pub enum Service {
     Keystone,
     Heat,
+    Barbican,
     Marathon,
     Mesos,
 }
@@ -23,6 +24,7 @@ impl Service {
         prefixed("/identity")
             .map(|rest| (Self::Keystone, rest))
             .or_else(|| prefixed("/heat").map(|rest| (Self::Heat, rest)))
+            .or_else(|| prefixed("/key-manager").map(|rest| (Self::Barbican, rest)))
     }
 }
 

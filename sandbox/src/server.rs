@@ -22,7 +22,7 @@ use crate::clusters::{Door, Place, Side};
 use crate::fault::Action;
 use crate::log::{Arrival, Service};
 use crate::world::Shared;
-use crate::{control, heat, keystone, marathon, mesos};
+use crate::{barbican, control, heat, keystone, marathon, mesos};
 
 /// Tells hyper to close the connection without an answer.
 #[derive(Debug)]
@@ -39,7 +39,7 @@ impl std::error::Error for Dropped {}
 /// What answers behind a listener.
 #[derive(Clone)]
 enum Site {
-    /// The shared port: Keystone, Heat and the control API.
+    /// The shared port: Keystone, Heat, Barbican and the control API.
     Cloud(TowerToHyperService<Router>),
     Marathon(Place),
     Mesos(Place),
@@ -58,6 +58,7 @@ pub(crate) async fn serve(listener: TcpListener, shared: Shared) {
     let router = Router::new()
         .nest("/identity", keystone::router())
         .nest("/heat", heat::router())
+        .nest("/key-manager", barbican::router())
         .nest("/control", control::router())
         .with_state(shared.clone());
     let server = Server {

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
+use crate::barbican::Barbican;
 use crate::clock::Clock;
 use crate::clusters::Clusters;
 use crate::config::Config;
@@ -18,6 +19,7 @@ pub(crate) struct World {
     pub(crate) clock: Clock,
     pub(crate) identity: Identity,
     pub(crate) heat: Heat,
+    pub(crate) barbican: Barbican,
     pub(crate) clusters: Clusters,
     pub(crate) log: Log,
     pub(crate) rules: Rules,
@@ -39,6 +41,7 @@ impl Shared {
             clock: Clock::new(),
             identity: Identity::seeded(),
             heat: Heat::default(),
+            barbican: Barbican::default(),
             clusters: Clusters::default(),
             log: Log::default(),
             rules: Rules::default(),

@@ -1,6 +1,10 @@
-//! What the nodes of a bay with TLS are given.
+//! What is kept of a bay beside Magnum's own row: under which names its certificates are, and what its nodes are given.
 
-use secrecy::SecretString;
+use std::fmt;
+
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::{Deserialize, Serialize, Serializer};
+use serde_json::{Map, Value};
 use uuid::Uuid;
 
 /// What the nodes of a bay with TLS are given. Texts of certificates and keys are PEM.
@@ -20,4 +24,129 @@ pub struct Secrets {
 /// The name in the certificate of a bay's nodes. Clients connect to an address and verify this name.
 pub fn node_name(bay: Uuid) -> String {
     format!("{bay}.mesos.bay")
+}
+
+impl Secrets {
+    /// The stack's parameters that another authority changes.
+    pub fn certificate_parameters(&self) -> Map<String, Value> {
+        let texts = [
+            ("ca_certificate", self.ca_certificate.as_str()),
+            ("node_certificate", &self.node_certificate),
+            ("node_key", self.node_key.expose_secret()),
+        ];
+        texts.into_iter().map(|(name, text)| (name.to_owned(), Value::from(text))).collect()
+    }
+}
+
+/// All that is kept. Stored as MessagePack, encrypted; every field that a later release adds needs a default.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Kept {
+    /// What is in force.
+    pub current: Generation,
+    /// What a rotation has made and the stack does not have yet.
+    #[serde(default)]
+    pub next: Option<Generation>,
+    /// What a rotation has put out of force and not removed yet.
+    #[serde(default)]
+    pub retired: Option<Generation>,
+    /// How the nodes and we get in; a bay without TLS has none.
+    #[serde(default)]
+    pub access: Option<Access>,
+}
+
+/// An authority and what it has signed. The names are committed before anything is made under them.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Generation {
+    /// Under which names the pairs are kept; a bay that was taken over has only references.
+    #[serde(default)]
+    pub names: Option<Names>,
+    #[serde(default)]
+    pub ca_ref: Option<String>,
+    #[serde(default)]
+    pub client_ref: Option<String>,
+    #[serde(default)]
+    pub node: Option<NodeTexts>,
+}
+
+/// The names of two pairs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Names {
+    pub ca: Uuid,
+    pub client: Uuid,
+}
+
+/// What the nodes serve with, and whom they trust.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct NodeTexts {
+    pub ca_certificate: String,
+    pub certificate: String,
+    #[serde(serialize_with = "expose")]
+    pub key: SecretString,
+}
+
+impl fmt::Debug for NodeTexts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NodeTexts").finish_non_exhaustive()
+    }
+}
+
+/// Names and passwords within a bay.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Access {
+    pub mesos_principal: String,
+    #[serde(serialize_with = "expose")]
+    pub mesos_secret: SecretString,
+    pub marathon_username: String,
+    #[serde(serialize_with = "expose")]
+    pub marathon_password: SecretString,
+    #[serde(serialize_with = "expose")]
+    pub zookeeper_password: SecretString,
+}
+
+/// Only for what is encrypted before it is stored.
+fn expose<S: Serializer>(secret: &SecretString, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_str(secret.expose_secret())
+}
+
+impl Generation {
+    /// One that is still to be made.
+    pub fn named() -> Self {
+        let names = Names { ca: Uuid::new_v4(), client: Uuid::new_v4() };
+        Self { names: Some(names), ..Self::default() }
+    }
+}
+
+impl Kept {
+    /// What the nodes are given now; `None` without TLS, or while it is still to be made.
+    pub fn secrets(&self) -> Option<Secrets> {
+        self.of(&self.current)
+    }
+
+    /// What the nodes are given once a rotation has reached them.
+    pub fn next_secrets(&self) -> Option<Secrets> {
+        self.of(self.next.as_ref()?)
+    }
+
+    fn of(&self, generation: &Generation) -> Option<Secrets> {
+        let (node, access) = (generation.node.clone()?, self.access.clone()?);
+        Some(Secrets {
+            ca_certificate: node.ca_certificate,
+            node_certificate: node.certificate,
+            node_key: node.key,
+            mesos_principal: access.mesos_principal,
+            mesos_secret: access.mesos_secret,
+            marathon_username: access.marathon_username,
+            marathon_password: access.marathon_password,
+            zookeeper_password: access.zookeeper_password,
+        })
+    }
+
+    /// The stored form.
+    pub fn encode(&self) -> Vec<u8> {
+        rmp_serde::to_vec_named(self).expect("it has only texts, and maps with text keys")
+    }
+
+    pub fn decode(bytes: &[u8]) -> Result<Self, rmp_serde::decode::Error> {
+        rmp_serde::from_slice(bytes)
+    }
 }

@@ -19,7 +19,6 @@ const PYTHON: &str = "it steers a Python library";
 const TEMPLATE: &str = "the template is our own; see [conductor] heat_template_dir";
 const LOGGING: &str = "log lines go to standard error; see [telemetry]";
 const POOL: &str = "the pool has one limit, [database] max_pool_size";
-const LATER: &str = "bays have no certificates in this release";
 const KEYSTONE: &str = "every call to Keystone goes to its configured address";
 const TOKENS: &str = "tokens are checked by magnum-api and by the services";
 
@@ -38,12 +37,9 @@ const SECTIONS: &[(&str, &str)] = &[
     ("healthcheck", API),
     ("audit", API),
     ("magnum_client", "it belongs to the nodes of other bays"),
-    ("barbican_client", "the endpoint comes from the catalog"),
     ("glance_client", "images are checked by magnum-api"),
     ("nova_client", "Heat calls that service"),
     ("neutron_client", "Heat calls that service"),
-    ("certificates", LATER),
-    ("x509", LATER),
     ("cinder_client", "no volume driver is offered"),
     ("octavia_client", OTHER_ENGINE),
     ("cinder", OTHER_ENGINE),

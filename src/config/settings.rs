@@ -1,6 +1,7 @@
 //! The typed settings: one struct per section, each declared together with its rows of the option table.
 
 mod bays;
+mod certificates;
 mod core;
 mod framework;
 mod messaging;
@@ -9,6 +10,7 @@ mod openstack;
 
 pub use self::{
     bays::{ClusterHeatSettings, DriversSettings},
+    certificates::{BarbicanClientSettings, CertificatesSettings, X509Settings},
     core::{ConductorSettings, DatabaseSettings, DefaultSettings, TelemetrySettings},
     framework::{MarathonSettings, MesosSettings},
     messaging::{NotificationSettings, RabbitSettings},
@@ -60,6 +62,9 @@ sections! {
     heat_notifications: HeatNotificationSettings,
     cluster_heat: ClusterHeatSettings,
     drivers: DriversSettings,
+    certificates: CertificatesSettings,
+    x509: X509Settings,
+    barbican_client: BarbicanClientSettings,
     marathon: MarathonSettings,
     mesos: MesosSettings,
     monitor: MonitorSettings,

@@ -4,6 +4,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::{Effective, LoginMethod, Settings, faults::Fault};
+use crate::certificate::{ExtensionName, UnknownName, Usage};
 use crate::framework::credentials::Login;
 use crate::framework::manifest_url::Networks;
 
@@ -18,6 +19,7 @@ pub(crate) fn validate(settings: &Settings, effective: &Effective) -> Vec<Fault>
     check.broker();
     check.times();
     check.marathon();
+    check.x509();
     check.faults
 }
 
@@ -267,6 +269,18 @@ impl Check<'_> {
                 "is not longer than operation_lease",
                 "an operation that changes hands once would fail: make it longer",
             );
+        }
+    }
+
+    /// Names that OpenSSL has, as far as they mean anything here.
+    fn x509(&mut self) {
+        let x509 = &self.settings.x509;
+        let extension = x509.allowed_extensions.iter().find_map(|name| name.parse::<ExtensionName>().err());
+        let usage = x509.allowed_key_usage.iter().find_map(|name| name.parse::<Usage>().err());
+        for (option, unknown) in [("allowed_extensions", extension), ("allowed_key_usage", usage)] {
+            if let Some(UnknownName { name, known }) = unknown {
+                self.fault(("x509", option), format!("{name:?} is not known"), format!("use any of {known}"));
+            }
         }
     }
 

@@ -38,6 +38,7 @@ fn rows(mark: &str) -> Vec<Row> {
     let bay_name = part("bay_name");
     let (app, task, deployment) = (part("app"), part("task"), part("deployment"));
     let (keypair, service, id) = (part("keypair"), part("magnum_service_id"), part("id"));
+    let (cluster, msg, extension, csr) = (part("cluster_uuid"), part("msg"), part("extension"), part("csr"));
     vec![
         magnum(
             Fault::InvalidParameterValue(message.clone()),
@@ -216,6 +217,34 @@ fn rows(mark: &str) -> Vec<Row> {
             500,
             format!("Failed to create trust for trustee {trustee}: {reason}"),
             json!({ "trustee_user_id": trustee }),
+        ),
+        magnum(
+            Fault::CertificatesToClusterFailed { cluster_uuid: cluster.clone(), reason: reason.clone() },
+            "CertificatesToClusterFailed",
+            500,
+            format!("Failed to create certificates for Cluster: {cluster}: {reason}"),
+            json!({ "cluster_uuid": cluster }),
+        ),
+        magnum(
+            Fault::CertificateStorageException(msg.clone()),
+            "CertificateStorageException",
+            500,
+            format!("Could not store certificate: {msg}"),
+            json!({ "msg": msg }),
+        ),
+        magnum(
+            Fault::CertificateValidationError(extension.clone()),
+            "CertificateValidationError",
+            400,
+            format!("Extension '{extension}' not allowed"),
+            json!({ "extension": extension }),
+        ),
+        magnum(
+            Fault::InvalidCsr { csr: csr.clone(), reason: reason.clone() },
+            "InvalidCsr",
+            400,
+            format!("Received invalid csr {csr}. {reason}"),
+            json!({ "csr": csr }),
         ),
         magnum(Fault::Internal(message.clone()), "MagnumException", 500, message.clone(), json!({})),
         other(

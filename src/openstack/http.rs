@@ -64,11 +64,13 @@ pub(crate) struct Request {
     /// A secret in the body.
     secret: Option<SecretString>,
     repeatable: bool,
+    accept: &'static str,
 }
 
 impl Request {
     fn new(method: Method, url: Url, repeatable: bool) -> Self {
-        Self { method, url, body: None, token: None, subject: None, secret: None, repeatable }
+        let accept = "application/json";
+        Self { method, url, body: None, token: None, subject: None, secret: None, repeatable, accept }
     }
 
     pub(crate) fn get(url: Url) -> Self {
@@ -107,6 +109,11 @@ impl Request {
     pub(crate) fn holding(mut self, secret: SecretString) -> Self {
         self.secret = Some(secret);
         self
+    }
+
+    /// Asks for an answer of another type than JSON.
+    pub(crate) fn accepting(self, accept: &'static str) -> Self {
+        Self { accept, ..self }
     }
 
     /// Says of a POST or PATCH that a repetition changes nothing more.
@@ -211,7 +218,7 @@ impl Client {
             .http
             .request(request.method.clone(), url.clone())
             .timeout(limit)
-            .header(ACCEPT, "application/json");
+            .header(ACCEPT, request.accept);
         if let Some(token) = &request.token {
             builder = builder.header("X-Auth-Token", sensitive(token)?);
         }

@@ -19,6 +19,7 @@ pub struct Settings {
     /// From `[trust]`; `None` when bays get no trust.
     pub trust: Option<TrustSettings>,
     pub heat: EndpointSettings,
+    pub barbican: EndpointSettings,
     pub limits: Limits,
 }
 

@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 use crate::amqp::Publisher;
 use crate::bay::template::Templates;
+use crate::certificate::{Certificates, Forge};
 use crate::error::Fault;
 use crate::framework::Frameworks;
 use crate::framework::manifest_url::Fetcher;
@@ -51,6 +52,8 @@ const LONGEST_RETRY: Duration = Duration::from_secs(60);
 pub struct Workshop {
     pub store: Store,
     pub cloud: Arc<dyn Cloud>,
+    pub certificates: Arc<dyn Certificates>,
+    pub forge: Forge,
     pub frameworks: Arc<dyn Frameworks>,
     pub fetcher: Fetcher,
     pub publisher: Publisher,
@@ -310,6 +313,8 @@ impl Drive<'_> {
             subject: &subject,
             store: &self.shop.store,
             cloud: &*self.shop.cloud,
+            certificates: &*self.shop.certificates,
+            forge: &self.shop.forge,
             frameworks: &*self.shop.frameworks,
             fetcher: &self.shop.fetcher,
             templates: &self.shop.templates,

@@ -11,6 +11,7 @@ use serde_json::Value;
 use crate::bay::parameters::Placement;
 use crate::bay::template::Templates;
 use crate::bay::{Bay, Status};
+use crate::certificate::{Certificates, Forge};
 use crate::error::Fault;
 use crate::framework::Frameworks;
 use crate::framework::manifest_url::Fetcher;
@@ -56,6 +57,8 @@ pub struct Scene<'a, S: Subject = Bay> {
     pub subject: &'a S,
     pub store: &'a Store,
     pub cloud: &'a dyn Cloud,
+    pub certificates: &'a dyn Certificates,
+    pub forge: &'a Forge,
     pub frameworks: &'a dyn Frameworks,
     pub fetcher: &'a Fetcher,
     pub templates: &'a Templates,

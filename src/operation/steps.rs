@@ -8,6 +8,8 @@ pub mod app_task_kill;
 pub mod bay_create;
 pub mod bay_delete;
 pub mod bay_update;
+pub mod ca_rotate;
+mod certificates;
 mod deployment;
 pub mod deployment_cancel;
 mod drain;
@@ -34,6 +36,7 @@ pub fn plan(kind: Kind) -> PlanOf {
         Kind::BayCreate => PlanOf::Bay(&bay_create::BayCreate),
         Kind::BayUpdate => PlanOf::Bay(&bay_update::BayUpdate),
         Kind::BayDelete => PlanOf::Bay(&bay_delete::BayDelete),
+        Kind::CaRotate => PlanOf::Bay(&ca_rotate::CaRotate),
         Kind::AppCreate => PlanOf::App(&app_create::AppCreate),
         Kind::AppUpdate | Kind::AppScale | Kind::AppRestart | Kind::AppRollback => {
             PlanOf::App(&app_change::AppChange)

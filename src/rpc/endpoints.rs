@@ -2,6 +2,7 @@
 
 mod app;
 mod bay;
+mod certificate;
 mod command;
 mod indirection;
 mod key_pair;
@@ -22,6 +23,9 @@ pub(crate) static METHODS: &[&dyn Method] = &[
     &bay::Create,
     &bay::Update,
     &bay::Delete,
+    &certificate::Sign,
+    &certificate::GetAuthority,
+    &certificate::Rotate,
     &app::Create,
     &app::Update,
     &app::Delete,

@@ -182,9 +182,10 @@ impl Transaction {
         Ok(self.execute(sql, params![name, bay]).await? > 0)
     }
 
-    /// Deletes a bay, all its node groups and the records of its apps; false when there is none.
+    /// Deletes a bay, all its node groups, its secrets and the records of its apps; false when there is none.
     pub async fn delete_bay(&mut self, bay: Uuid) -> Result<bool, Error> {
         self.delete_apps_of(bay).await?;
+        self.delete_bay_secrets(bay).await?;
         self.execute("DELETE FROM nodegroup WHERE cluster_id = ?", params![bay]).await?;
         Ok(self.execute("DELETE FROM cluster WHERE uuid = ?", params![bay]).await? > 0)
     }

@@ -24,6 +24,10 @@ pub struct KeyPair {
     pub ca_cert: Option<String>,
     pub certificate: Option<String>,
     pub private_key: Option<SecretString>,
+    /// What the private key is encrypted with.
+    pub passphrase: Option<SecretString>,
+    /// The certificates between this one and a root.
+    pub intermediates: Option<String>,
     pub project_id: Option<String>,
     pub user_id: Option<String>,
     pub created_at: Option<PrimitiveDateTime>,
@@ -40,7 +44,7 @@ pub struct KeyPairFilter {
 }
 
 const FROM: &str = "x509keypair t LEFT JOIN bay_key_pair era ON era.uuid = t.uuid";
-const COLUMNS: &str = "t.id, t.uuid, t.certificate, t.private_key, t.project_id, t.user_id, t.created_at, \
+const COLUMNS: &str = "t.id, t.uuid, t.certificate, t.private_key, t.private_key_passphrase, t.intermediates, t.project_id, t.user_id, t.created_at, \
      t.updated_at, era.name AS name, era.bay_uuid AS bay_uuid, era.ca_cert AS ca_cert";
 const SORT_KEYS: SortKeys = &[
     ("id", "t.id"),
@@ -131,12 +135,15 @@ impl Transaction {
 
 /// What Magnum's own table holds.
 fn columns(pair: &KeyPair, vault: &Vault) -> Columns {
-    let seal =
-        |secret: &SecretString| vault.seal(&private_key_of(pair.uuid), secret.expose_secret().as_bytes());
+    let seal = |secret: &Option<SecretString>, place: String| {
+        secret.as_ref().map(|secret| vault.seal(&place, secret.expose_secret().as_bytes()))
+    };
     columns! {
         "uuid": pair.uuid,
         "certificate": &pair.certificate,
-        "private_key": pair.private_key.as_ref().map(seal),
+        "private_key": seal(&pair.private_key, private_key_of(pair.uuid)),
+        "private_key_passphrase": seal(&pair.passphrase, passphrase_of(pair.uuid)),
+        "intermediates": &pair.intermediates,
         "project_id": &pair.project_id,
         "user_id": &pair.user_id,
     }
@@ -144,6 +151,10 @@ fn columns(pair: &KeyPair, vault: &Vault) -> Columns {
 
 fn private_key_of(pair: Uuid) -> String {
     format!("x509keypair.private_key:{pair}")
+}
+
+fn passphrase_of(pair: Uuid) -> String {
+    format!("x509keypair.private_key_passphrase:{pair}")
 }
 
 fn visible(scope: &Scope) -> Select {
@@ -162,6 +173,7 @@ async fn find<R: Read>(db: &mut R, scope: &Scope, key: Key) -> Result<Option<Key
 fn read(row: &Row, vault: &Vault) -> Result<KeyPair, Error> {
     let uuid = row.uuid("uuid")?;
     let private_key = row.text("private_key")?;
+    let passphrase = row.text("private_key_passphrase")?;
     Ok(KeyPair {
         id: row.int("id")?,
         uuid,
@@ -170,6 +182,8 @@ fn read(row: &Row, vault: &Vault) -> Result<KeyPair, Error> {
         ca_cert: row.text("ca_cert")?,
         certificate: row.text("certificate")?,
         private_key: private_key.map(|stored| vault.reveal(&private_key_of(uuid), stored)).transpose()?,
+        passphrase: passphrase.map(|stored| vault.reveal(&passphrase_of(uuid), stored)).transpose()?,
+        intermediates: row.text("intermediates")?,
         project_id: row.text("project_id")?,
         user_id: row.text("user_id")?,
         created_at: row.time("created_at")?,

@@ -1,4 +1,5 @@
-//! The cloud's settings, from `[keystone_auth]`, `[keystone_authtoken]`, `[trust]` and `[heat_client]`.
+//! The cloud's settings, from `[keystone_auth]`, `[keystone_authtoken]`, `[trust]`, `[heat_client]` and
+//! `[barbican_client]`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,17 +20,17 @@ pub fn open(settings: &Settings) -> anyhow::Result<OpenStack> {
     let token = &settings.keystone_authtoken;
     let heat = &settings.heat_client;
     let service = settings.service_user();
+    let identity_tls = Tls {
+        ca_file: auth.cafile.clone().or_else(|| token.cafile.clone()),
+        cert_file: auth.certfile.clone().or_else(|| token.certfile.clone()),
+        key_file: auth.keyfile.clone().or_else(|| token.keyfile.clone()),
+        insecure: auth.insecure || token.insecure,
+    };
     let cloud = openstack::Settings {
         auth_url: service
             .as_ref()
             .and_then(|found| found.auth_url.clone())
             .or_else(|| settings.auth_uri().map(str::to_owned)),
-        identity_tls: Tls {
-            ca_file: auth.cafile.clone().or_else(|| token.cafile.clone()),
-            cert_file: auth.certfile.clone().or_else(|| token.certfile.clone()),
-            key_file: auth.keyfile.clone().or_else(|| token.keyfile.clone()),
-            insecure: auth.insecure || token.insecure,
-        },
         service: service_user(settings),
         trust: trust(settings),
         heat: EndpointSettings {
@@ -42,6 +43,17 @@ pub fn open(settings: &Settings) -> anyhow::Result<OpenStack> {
                 insecure: heat.insecure,
             },
         },
+        // As the service user goes there, it trusts whom it trusts at Keystone.
+        barbican: EndpointSettings {
+            region_name: settings.barbican_client.region_name.clone(),
+            interface: settings
+                .barbican_client
+                .endpoint_type
+                .parse()
+                .context("[barbican_client] endpoint_type")?,
+            tls: identity_tls.clone(),
+        },
+        identity_tls,
         limits: Limits {
             connect_timeout: settings.conductor.http_connect_timeout,
             timeout: settings.conductor.http_timeout,
@@ -112,7 +124,11 @@ struct Counted;
 
 impl Observer for Counted {
     fn request(&self, service: &'static str, method: &str, status: Option<u16>, took: Duration) {
-        let service = if service == "heat" { Service::Heat } else { Service::Keystone };
+        let service = match service {
+            "heat" => Service::Heat,
+            "barbican" => Service::Barbican,
+            _ => Service::Keystone,
+        };
         let answer = status.map_or(Answer::Lost, Answer::Status);
         metrics::openstack_request(service, method, answer, took);
     }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use mesos_conductor_sandbox::known::{ADMIN_PROJECT, ADMIN_USER};
 use mesos_conductor_sandbox::{Action, Config, Doom, Rule, Sandbox, Service};
 use serde_json::{Value, json};
 
@@ -233,6 +234,22 @@ async fn a_waiting_creator_is_told_that_its_bay_was_deleted() {
     };
     let (created, uuid) = tokio::join!(caller.call("bay_create", args), delete);
     assert_eq!(failure_class(&created.unwrap_err()), "Conflict");
+    caller.wait_until_gone(&uuid).await;
+    assert_remaining(&world.sandbox, 0);
+    worker.stop().await;
+}
+
+/// Mitaka's own conductor lets only the trustor delete a bay that has a trust.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn g33_a_bay_is_deleted_by_whoever_may() {
+    let world = World::new().await;
+    let worker = world.worker().await;
+    let caller = Caller::new(&world).await;
+    let model = caller.create_model().await;
+    let uuid = caller.create_bay(&model).await;
+    let administrator =
+        world.context(ADMIN_USER, ADMIN_PROJECT).with("is_admin", true).with("all_tenants", true);
+    caller.call_as(administrator, "bay_delete", json!({ "uuid": uuid, "wait": true })).await.unwrap();
     caller.wait_until_gone(&uuid).await;
     assert_remaining(&world.sandbox, 0);
     worker.stop().await;

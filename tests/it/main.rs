@@ -7,6 +7,8 @@ mod apps;
 #[cfg(test)]
 mod bays;
 #[cfg(test)]
+mod certificates;
+#[cfg(test)]
 mod clients;
 #[cfg(test)]
 mod contract;

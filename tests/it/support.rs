@@ -39,12 +39,16 @@ pub(crate) struct World {
     /// How workers reach the database, likewise.
     pub(crate) database_url: String,
     pub(crate) log_filter: String,
+    /// Where certificates are kept.
+    pub(crate) certificates: &'static str,
+    /// Bits of the keys that are made. Short ones are quick, and few tests are about them.
+    pub(crate) key_size: u32,
     /// Seconds.
     pub(crate) lease: u64,
 }
 
 /// Any 32 bytes: the pools of workers on a database server have to be given a key.
-const ENCRYPTION_KEY: &str = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
+pub(crate) const ENCRYPTION_KEY: &str = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
 
 /// The URL of the real broker. Absent, the tests that need it say so; in CI that is a failure.
 pub(crate) fn amqp_url() -> String {
@@ -75,7 +79,18 @@ impl World {
         broker.topic = format!("conductor-{id}");
         let database_url = database.url().to_owned();
         let log_filter = "info,mesos_conductor=debug".to_owned();
-        let world = Self { sandbox, database, broker, directory, amqp, database_url, log_filter, lease: 2 };
+        let world = Self {
+            sandbox,
+            database,
+            broker,
+            directory,
+            amqp,
+            database_url,
+            log_filter,
+            certificates: "x509keypair",
+            key_size: 1024,
+            lease: 2,
+        };
         if backend != Backend::Sqlite {
             worker::migrate(&world).await;
         }
@@ -119,10 +134,16 @@ project_domain_id = "default"
 trustee_domain_id = "{trustee_domain}"
 trustee_domain_admin_id = "{trustee_admin}"
 trustee_domain_admin_password = "{trustee_password}"
+[certificates]
+cert_manager_type = "{certificates}"
+[x509]
+rsa_key_size = {key_size}
 [oslo_messaging_notifications]
 driver = "messagingv2"
 {more}
 "#,
+            certificates = self.certificates,
+            key_size = self.key_size,
             amqp = self.amqp.replace("amqp://", "rabbit://"),
             exchange = self.broker.exchange,
             topic = self.broker.topic,

@@ -61,11 +61,15 @@ async fn a_foreign_bay_is_not_found_and_not_changed() {
     let before = caller.bay(&uuid).await.unwrap();
     let writes = world.sandbox.requests().iter().filter(|seen| seen.method != "GET").count();
     let update = json!({ "bay": object("Bay", "1.5", json!({ "uuid": uuid, "node_count": 9 })) });
+    let own = object("Bay", "1.5", json!({ "uuid": uuid }));
     for (method, args) in [
         ("object_class_action", read("Bay", "get_by_uuid", json!([uuid]))),
         ("object_class_action", read("Bay", "get_by_name", json!(["b1"]))),
         ("bay_update", update),
         ("bay_delete", json!({ "uuid": uuid })),
+        ("get_ca_certificate", json!({ "bay": own })),
+        ("sign_certificate", json!({ "bay": own, "certificate": { "csr": "x" } })),
+        ("rotate_ca_certificate", json!({ "bay": own })),
     ] {
         assert_eq!(refusal(&caller, other(&world), method, args).await, "BayNotFound", "{method}");
     }

@@ -91,7 +91,9 @@ impl Scene<'_> {
                 first["instances"] = json!(2);
                 self.town.run("web", &first).await;
             }
-            Kind::BayCreate | Kind::BayUpdate | Kind::BayDelete => panic!("no command on an app"),
+            Kind::BayCreate | Kind::BayUpdate | Kind::BayDelete | Kind::CaRotate => {
+                panic!("no command on an app")
+            }
         }
         match self.way {
             Way::Straight => {}
@@ -144,7 +146,9 @@ impl Scene<'_> {
                 ("app_task_kill", json!({ "task_id": app["tasks"][0]["id"], "scale": true }))
             }
             Kind::AppDelete => ("app_delete", json!({})),
-            Kind::BayCreate | Kind::BayUpdate | Kind::BayDelete => panic!("no command on an app"),
+            Kind::BayCreate | Kind::BayUpdate | Kind::BayDelete | Kind::CaRotate => {
+                panic!("no command on an app")
+            }
         };
         let mut args = self.town.args("web", more);
         self.add_deadline(&mut args);
@@ -220,7 +224,9 @@ impl Scene<'_> {
                 self.town.until_gone("web").await;
                 assert!(self.marathon.apps().is_empty());
             }
-            Kind::BayCreate | Kind::BayUpdate | Kind::BayDelete => panic!("no command on an app"),
+            Kind::BayCreate | Kind::BayUpdate | Kind::BayDelete | Kind::CaRotate => {
+                panic!("no command on an app")
+            }
         }
     }
 

@@ -16,7 +16,7 @@ pub(crate) async fn survives(kind: Kind, point: &str) {
     let undoing = point.contains("/undo_");
     let bay = match kind {
         Kind::BayCreate => None,
-        Kind::BayUpdate | Kind::BayDelete => {
+        Kind::BayUpdate | Kind::BayDelete | Kind::CaRotate => {
             let bay = existing_bay(&world).await;
             occupy(&world.sandbox);
             Some(bay)
@@ -78,7 +78,8 @@ fn refuse_stacks(sandbox: &Sandbox) {
     let body = json!({ "code": 400, "title": "Bad Request", "explanation": "refused", "error": {
         "type": "StackValidationFailed", "message": "Property error: 100% wrong", "traceback": null } });
     let action = Action::Status { code: 400, body: body.to_string(), headers: [].into() };
-    sandbox.faults().add(Rule::new(Service::Heat, "POST", "/stacks$", action));
+    sandbox.faults().add(Rule::new(Service::Heat, "POST", "/stacks$", action.clone()));
+    sandbox.faults().add(Rule::new(Service::Heat, "PATCH", "", action));
 }
 
 /// Whether an update has to come to where it is not known if the stack was changed.
@@ -116,6 +117,10 @@ fn command<'a>(kind: Kind, model: &str, bay: Option<&str>) -> (&'a str, Value) {
             ("bay_update", json!({ "bay": object("Bay", "1.5", json!({ "uuid": bay, "node_count": 1 })) }))
         }
         Kind::BayDelete => ("bay_delete", json!({ "uuid": bay })),
+        Kind::CaRotate => (
+            "rotate_ca_certificate",
+            json!({ "bay": object("Bay", "1.5", json!({ "uuid": bay })), "wait": true }),
+        ),
         Kind::AppCreate
         | Kind::AppUpdate
         | Kind::AppDelete
@@ -138,9 +143,15 @@ async fn check_end(
     if undoing {
         let error = answer.expect_err("the create is refused");
         assert_eq!(failure_class(&error), "InvalidParameterValue");
+        if kind == Kind::CaRotate {
+            let bay = caller.bay(&bay.expect("a bay")).await.expect("it is there");
+            assert_eq!(data(&bay)["status"], "CREATE_COMPLETE");
+            assert_remaining(sandbox, 1);
+            return assert_pairs(caller.world, 1).await;
+        }
         assert!(caller.bays().await.is_empty(), "no row is left");
         assert_remaining(sandbox, 0);
-        return;
+        return assert_pairs(caller.world, 0).await;
     }
     let answer = answer.expect("the command is answered");
     match kind {
@@ -150,6 +161,7 @@ async fn check_end(
             assert_eq!(data(&bay)["node_addresses"].as_array().map(Vec::len), Some(2));
             assert_eq!(caller.bays().await.len(), 1);
             assert_remaining(sandbox, 1);
+            assert_pairs(caller.world, 1).await;
         }
         Kind::BayUpdate => {
             let bay = caller.wait_for_status(&bay.expect("a bay"), "UPDATE_COMPLETE").await;
@@ -161,6 +173,11 @@ async fn check_end(
             assert!(marathon.closed().is_empty(), "no agent is kept from work");
             assert_eq!(sandbox.count(Service::Mesos, "POST", "/api/v1"), 1, "one agent is drained, once");
             assert_remaining(sandbox, 1);
+        }
+        Kind::CaRotate => {
+            assert_eq!(data(&answer)["status"], "UPDATE_COMPLETE");
+            assert_remaining(sandbox, 1);
+            assert_pairs(caller.world, 1).await;
         }
         Kind::AppCreate
         | Kind::AppUpdate
@@ -176,8 +193,16 @@ async fn check_end(
             let clean = sandbox.wait_until(Duration::from_secs(30), |sandbox| sandbox.trustees().is_empty());
             assert!(clean.await, "the trustee goes");
             assert_remaining(sandbox, 0);
+            assert_pairs(caller.world, 0).await;
         }
     }
+}
+
+/// An authority and what it signed for each bay, and nothing else, with what is kept of it.
+async fn assert_pairs(world: &World, bays: usize) {
+    let pairs = world.database.texts("SELECT uuid FROM x509keypair").await;
+    assert_eq!(pairs.len(), bays * 2, "pairs: {pairs:?}");
+    assert_eq!(world.database.texts("SELECT bay_uuid FROM bay_secret").await.len(), bays);
 }
 
 /// One of everything that a living bay needs, and nothing else.

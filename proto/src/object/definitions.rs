@@ -233,11 +233,13 @@ static BAY_MODEL: ObjectDef = ObjectDef {
 
 static CERTIFICATE: ObjectDef = ObjectDef {
     name: "Certificate",
-    latest: FIRST,
+    latest: Version::new(1, 2),
     fields: &[
         Field::new("project_id", Kind::Text),
         Field::new("user_id", Kind::Text),
-        Field::new("bay_uuid", Kind::Text).key("cluster_uuid"),
+        Field::new("bay_uuid", Kind::Text).key("cluster_uuid").until(Version::new(1, 1)),
+        Field::new("cluster_uuid", Kind::Text).since(Version::new(1, 1)),
+        Field::new("ca_cert_type", Kind::Text).since(Version::new(1, 2)),
         Field::new("csr", Kind::Text),
         Field::new("pem", Kind::Text),
         Field::new("created_at", Kind::DateTime),

@@ -139,6 +139,7 @@ pub(super) fn catalog(base_url: &str, project: Option<&str>) -> Value {
     let mut services = vec![service("identity", "keystone", &format!("{base_url}/identity"))];
     if let Some(project) = project {
         services.push(service("orchestration", "heat", &format!("{base_url}/heat/v1/{project}")));
+        services.push(service("key-manager", "barbican", &format!("{base_url}/key-manager")));
     }
     Value::Array(services)
 }

@@ -62,6 +62,12 @@ impl Response {
         self.header(name).map(SecretString::from).ok_or_else(missing)
     }
 
+    /// A body that is a secret's text.
+    pub(crate) fn secret_text(&self) -> Result<SecretString> {
+        let text = std::str::from_utf8(&self.body).map_err(|_| self.garbage("it is no text".to_owned()))?;
+        Ok(text.into())
+    }
+
     /// The body as JSON. The fault names the line and column, never the text: a body can hold tokens.
     pub(crate) fn json<T: DeserializeOwned>(&self) -> Result<T> {
         serde_json::from_slice(&self.body).map_err(|fault| {
@@ -120,7 +126,8 @@ impl Response {
     }
 }
 
-/// What an error's body says. Keystone and Heat both put it under `error`, proxies send pages.
+/// What an error's body says. Keystone and Heat both put it under `error`, Barbican has `title` and `description` at the
+/// top, proxies send pages.
 struct Failure {
     message: String,
     error_type: Option<String>,
@@ -136,6 +143,10 @@ impl Failure {
             error: Option<Detail>,
             #[serde(default)]
             explanation: Option<String>,
+            #[serde(default)]
+            title: Option<String>,
+            #[serde(default)]
+            description: Option<String>,
         }
         #[derive(Deserialize)]
         struct Detail {
@@ -148,9 +159,10 @@ impl Failure {
             let message = excerpt(&String::from_utf8_lossy(body));
             return Self { message, error_type: None, structured: false };
         };
-        let structured = body.error.is_some();
+        let structured = body.error.is_some() || (body.title.is_some() && body.description.is_some());
         let (message, kind) = body.error.map_or((None, None), |detail| (detail.message, detail.r#type));
-        let message = message.filter(|text| !text.is_empty()).or(body.explanation).unwrap_or_default();
+        let message = message.filter(|text| !text.is_empty()).or(body.explanation);
+        let message = message.or(body.description).unwrap_or_default();
         Self { message, error_type: kind.and_then(|kind| kind.as_str().map(str::to_owned)), structured }
     }
 }

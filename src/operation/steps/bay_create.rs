@@ -1,9 +1,10 @@
-//! Creating a bay: trustee, trust, stack, then waiting for the stack; and the way back while there is no stack yet.
+//! Creating a bay: trustee, trust, certificates, stack, then waiting for the stack; and the way back while there is no stack yet.
 
 use std::time::Duration;
 
 use async_trait::async_trait;
 
+use crate::bay::secrets::Kept;
 use crate::bay::{Bay, Status, parameters};
 use crate::error::Fault;
 use crate::notify::Outcome;
@@ -12,13 +13,23 @@ use crate::operation::guard::{self, Guard};
 use crate::operation::progress::Progress;
 use crate::operation::record::Operation;
 use crate::operation::step::{Answer, Change, Plan, Scene, Step, StepError, with_status};
+use crate::operation::steps::certificates;
 use crate::operation::steps::stack::{self, Action, AwaitStack};
-use crate::store::{Key, Scope, Visibility};
 
 pub struct BayCreate;
 
-static STEPS: &[&dyn Step] =
-    &[&Trustee, &Trust, &Stack, &AwaitStack(Action::Create), &UndoStack, &UndoTrust, &UndoTrustee, &UndoBay];
+static STEPS: &[&dyn Step] = &[
+    &Trustee,
+    &Trust,
+    &certificates::Make,
+    &Stack,
+    &AwaitStack(Action::Create),
+    &UndoStack,
+    &certificates::Undo,
+    &UndoTrust,
+    &UndoTrustee,
+    &UndoBay,
+];
 
 const TRUSTEE: &str = "trustee";
 const TRUST: &str = "trust";
@@ -73,6 +84,7 @@ fn undo(scene: &Scene<'_>, fault: Fault) -> Change {
     let back = match step.as_str() {
         _ if guard::is_off(Guard::Undo) => UNDO_BAY,
         TRUSTEE | TRUST => UNDO_TRUST,
+        certificates::MAKE => certificates::UNDO,
         _ => UNDO_STACK,
     };
     Change::step(back).progress(progress)
@@ -90,7 +102,7 @@ impl Step for Trustee {
 
     async fn run(&self, scene: &Scene<'_>) -> Result<Change, StepError> {
         if !scene.cloud.trusts_configured() {
-            return Ok(Change::step(STACK));
+            return Ok(Change::step(certificates::MAKE));
         }
         let user = ensure_trustee(scene).await?;
         let mut bay = scene.subject.clone();
@@ -195,19 +207,14 @@ async fn create(scene: &Scene<'_>, caller: &Credentials) -> Result<String, StepE
 
 async fn new_stack(scene: &Scene<'_>) -> Result<NewStack, StepError> {
     let bay = scene.subject;
-    let ident = bay.model_id.clone().unwrap_or_default();
-    let uuid = ident.parse().map_err(|_| StepError::Fatal(Fault::BayModelNotFound(ident.clone())))?;
-    let model = scene
-        .store
-        .model(&Scope::All, Visibility::OwnOnly, Key::Uuid(uuid))
-        .await?
-        .ok_or_else(|| StepError::Fatal(Fault::BayModelNotFound(ident)))?;
+    let model = certificates::model(scene).await?;
     let distribution = model.cluster_distro.as_deref().unwrap_or_default();
     let template = scene.templates.for_distro(distribution).ok_or_else(|| {
         let reason = format!("[conductor] heat_template_dir has no templates for `{distribution}`");
         StepError::Fatal(Fault::InvalidParameterValue(reason))
     })?;
-    let parameters = parameters::stack_parameters(bay, &model, &scene.settings.placement, None)
+    let secrets = scene.store.bay_secrets(bay.uuid).await?.as_ref().and_then(Kept::secrets);
+    let parameters = parameters::stack_parameters(bay, &model, &scene.settings.placement, secrets.as_ref())
         .map_err(|error| StepError::Fatal(Fault::from(error)))?;
     Ok(NewStack {
         name: match guard::is_off(Guard::Names) {

@@ -8,11 +8,13 @@ use crate::notify::Outcome;
 use crate::openstack::{Credentials, Error, Outputs};
 use crate::operation::record::AWAIT_GONE;
 use crate::operation::step::{Answer, Change, Plan, Scene, Step, StepError, with_status};
+use crate::operation::steps::certificates;
 use crate::operation::steps::stack::{self, is_shut_out, means};
 
 pub struct BayDelete;
 
-static STEPS: &[&dyn Step] = &[&DeleteStack, &AwaitGone, &DeleteTrust, &DeleteTrustee, &RemoveBay];
+static STEPS: &[&dyn Step] =
+    &[&DeleteStack, &AwaitGone, &certificates::Delete, &DeleteTrust, &DeleteTrustee, &RemoveBay];
 
 impl Plan for BayDelete {
     fn steps(&self) -> &'static [&'static dyn Step] {

@@ -70,15 +70,20 @@ fn give_up(scene: &Scene<'_>, fault: Fault) -> Change {
     as_before(scene, fault)
 }
 
-pub(super) fn as_before(scene: &Scene<'_>, fault: Fault) -> Change {
+/// The bay as it was before the operation.
+pub(super) fn before(scene: &Scene<'_>) -> Bay {
     let before = scene.progress.before.clone().unwrap_or_default();
-    let bay = Bay {
+    Bay {
         node_count: before.node_count.or(scene.subject.node_count),
         status: before.status().or(scene.subject.status),
         status_reason: before.status_reason,
         ..scene.subject.clone()
-    };
-    Change::failed(fault.to_string()).save(bay).reply(Answer::Fault(fault)).event(Outcome::Failure)
+    }
+}
+
+pub(super) fn as_before(scene: &Scene<'_>, fault: Fault) -> Change {
+    let reason = fault.to_string();
+    Change::failed(reason).save(before(scene)).reply(Answer::Fault(fault)).event(Outcome::Failure)
 }
 
 struct UpdateStack;

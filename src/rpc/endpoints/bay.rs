@@ -268,27 +268,36 @@ impl Write for UpdateBay {
             let version = objects::version_or_latest(objects::BAY, self.command.object_version.as_deref())?;
             return Ok(Written::Answer(objects::bay_primitive(&bay, model.as_ref(), version)?));
         }
-        let refusal = |status: &str| Fault::NotSupported {
-            operation: format!("Updating a bay when stack status is \"{status}\""),
-        };
-        if !bay.status.is_some_and(Status::allows_update) {
-            return Err(refusal(bay.status.map_or("None", Status::as_str)).into());
-        }
-        if let Some(active) = tx.active_operation(bay.uuid).await? {
-            return Err(refusal(in_progress(active.kind)).into());
-        }
-        let before = Before {
-            node_count: bay.node_count,
-            status: bay.status.map(|status| status.as_str().to_owned()),
-            status_reason: bay.status_reason.clone(),
-        };
-        let changed =
-            Bay { node_count: wanted, status: Some(Status::UpdateInProgress), status_reason: None, ..bay };
-        tx.update_bay(&changed).await?;
-        let repair = repair.then(Repair::default);
-        let progress = Progress { before: Some(before), repair, ..self.command.progress() };
-        self.command.begin(tx, &changed, &progress).await
+        begin_update(tx, &self.command, bay, wanted, repair.then(Repair::default)).await
     }
+}
+
+/// Begins what changes a bay that is at rest, and refuses where it is not.
+pub(super) async fn begin_update(
+    tx: &mut Transaction,
+    command: &Command,
+    bay: Bay,
+    node_count: Option<i64>,
+    repair: Option<Repair>,
+) -> Result<Written, CallError> {
+    let refusal = |status: &str| Fault::NotSupported {
+        operation: format!("Updating a bay when stack status is \"{status}\""),
+    };
+    if !bay.status.is_some_and(Status::allows_update) {
+        return Err(refusal(bay.status.map_or("None", Status::as_str)).into());
+    }
+    if let Some(active) = tx.active_operation(bay.uuid).await? {
+        return Err(refusal(in_progress(active.kind)).into());
+    }
+    let before = Before {
+        node_count: bay.node_count,
+        status: bay.status.map(|status| status.as_str().to_owned()),
+        status_reason: bay.status_reason.clone(),
+    };
+    let changed = Bay { node_count, status: Some(Status::UpdateInProgress), status_reason: None, ..bay };
+    tx.update_bay(&changed).await?;
+    let progress = Progress { before: Some(before), repair, ..command.progress() };
+    command.begin(tx, &changed, &progress).await
 }
 
 /// The status that tells of an operation on a bay.
@@ -299,7 +308,7 @@ fn in_progress(kind: Kind) -> &'static str {
     if kind.is_delete() { Status::DeleteInProgress.as_str() } else { Status::UpdateInProgress.as_str() }
 }
 
-async fn locate(tx: &mut Transaction, scope: &Scope, uuid: Uuid) -> Result<Bay, CallError> {
+pub(super) async fn locate(tx: &mut Transaction, scope: &Scope, uuid: Uuid) -> Result<Bay, CallError> {
     Ok(tx.bay(scope, Key::Uuid(uuid)).await?.ok_or_else(|| Fault::BayNotFound(uuid.to_string()))?)
 }
 

@@ -8,6 +8,8 @@ use mesos_conductor::amqp::{Delivery, Disposition, Handler, Publisher, Routing, 
 use mesos_conductor::bay::Bay;
 use mesos_conductor::bay::parameters::Placement;
 use mesos_conductor::bay::template::Templates;
+use mesos_conductor::certificate::keep::database::Database;
+use mesos_conductor::certificate::{Forge, Rules};
 use mesos_conductor::framework::manifest_url::{self, Fetcher, Networks};
 use mesos_conductor::framework::{self, Agents, Framework, Frameworks};
 use mesos_conductor::notify::Notifier;
@@ -73,9 +75,12 @@ fn workshop(store: &Store, name: &str) -> Workshop {
         max_size: 0,
         timeout: LONG,
     };
+    let rules = Rules { allow_ca: false, extensions: Vec::new(), usages: Vec::new(), valid_for: 1 };
     Workshop {
         store: store.clone(),
         cloud: Arc::new(Unasked),
+        certificates: Arc::new(Database(store.clone())),
+        forge: Forge::new(rules, 2048),
         frameworks: Arc::new(Unasked),
         fetcher: Fetcher::new(manifests).unwrap(),
         publisher: Publisher::new(Arc::new(Broker::default())),

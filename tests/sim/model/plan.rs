@@ -14,32 +14,47 @@ const LOOKS: u8 = 2;
 pub(crate) enum Step {
     Trustee,
     Trust,
+    /// Where certificates are kept is not part of this model: names are committed first, as with the stack's.
+    Certificates,
     Stack,
     AwaitStack,
     UndoStack,
+    UndoCertificates,
     UndoTrust,
     UndoTrustee,
     UndoBay,
     DeleteStack,
     AwaitGone,
+    DeleteCertificates,
     DeleteTrust,
     DeleteTrustee,
     RemoveBay,
 }
 
 use Step::{
-    AwaitGone, AwaitStack, DeleteStack, DeleteTrust, DeleteTrustee, RemoveBay, Trust, Trustee, UndoBay,
-    UndoStack, UndoTrust, UndoTrustee,
+    AwaitGone, AwaitStack, Certificates, DeleteCertificates, DeleteStack, DeleteTrust, DeleteTrustee,
+    RemoveBay, Trust, Trustee, UndoBay, UndoCertificates, UndoStack, UndoTrust, UndoTrustee,
 };
 
 impl Step {
     /// The steps of a kind of operation, in their order.
     pub(crate) fn of(kind: Kind) -> &'static [Self] {
         match kind {
-            Kind::Create => {
-                &[Trustee, Trust, Step::Stack, AwaitStack, UndoStack, UndoTrust, UndoTrustee, UndoBay]
+            Kind::Create => &[
+                Trustee,
+                Trust,
+                Certificates,
+                Step::Stack,
+                AwaitStack,
+                UndoStack,
+                UndoCertificates,
+                UndoTrust,
+                UndoTrustee,
+                UndoBay,
+            ],
+            Kind::Delete => {
+                &[DeleteStack, AwaitGone, DeleteCertificates, DeleteTrust, DeleteTrustee, RemoveBay]
             }
-            Kind::Delete => &[DeleteStack, AwaitGone, DeleteTrust, DeleteTrustee, RemoveBay],
         }
     }
 
@@ -54,7 +69,9 @@ impl Step {
             Trust | DeleteTrust => "trust",
             Self::Stack | DeleteStack => "stack",
             AwaitStack => "await_stack",
+            Certificates | DeleteCertificates => "certificates",
             UndoStack => "undo_stack",
+            UndoCertificates => "undo_certificates",
             UndoTrust => "undo_trust",
             UndoTrustee => "undo_trustee",
             UndoBay => "undo_bay",
@@ -234,6 +251,9 @@ pub(crate) fn is_worth_a_look(model: &Model, scene: &Scene, cloud: &Cloud) -> bo
         }
         Trustee
         | Trust
+        | Certificates
+        | UndoCertificates
+        | DeleteCertificates
         | Step::Stack
         | UndoTrust
         | UndoTrustee
@@ -292,9 +312,8 @@ impl Plan<'_> {
             UndoTrustee | DeleteTrustee if bay.trustee || (self.named() && cloud.users > 0) => {
                 Call::DeleteTrustee
             }
-            AwaitStack | UndoTrust | DeleteTrust | UndoTrustee | DeleteTrustee | UndoBay | RemoveBay => {
-                Call::Look
-            }
+            AwaitStack | UndoTrust | DeleteTrust | UndoTrustee | DeleteTrustee | UndoBay | RemoveBay
+            | Certificates | UndoCertificates | DeleteCertificates => Call::Look,
         }
     }
 
@@ -328,6 +347,7 @@ impl Plan<'_> {
         Some(match self.scene.place.step {
             Trustee => proceed().save(Bay { trustee: true, ..bay }),
             Trust => proceed().save(Bay { trust: true, ..bay }),
+            Certificates | UndoCertificates | DeleteCertificates => proceed(),
             Step::Stack => proceed().save(Bay { stack: cloud.newest(), ..bay }).reply(ReplyKind::Bay),
             AwaitStack => match bay.stack.map(|id| cloud.stack(id)) {
                 Some(Stack::Creating | Stack::Deleting) => again,
@@ -397,6 +417,8 @@ impl Plan<'_> {
             UndoBay
         } else if matches!(step, Trustee | Trust) {
             UndoTrust
+        } else if step == Certificates {
+            UndoCertificates
         } else {
             UndoStack
         };
