@@ -10,6 +10,8 @@ use mesos_conductor::amqp::{Publisher, settings::Broker};
 use mesos_conductor::bay::Bay;
 use mesos_conductor::bay::parameters::Placement;
 use mesos_conductor::bay::template::Templates;
+use mesos_conductor::certificate::keep::database::Database;
+use mesos_conductor::config::Settings;
 use mesos_conductor::framework::manifest_url::{self, Fetcher, Networks};
 use mesos_conductor::framework::{self, Agents, Framework, Frameworks};
 use mesos_conductor::notify::Notifier;
@@ -22,6 +24,7 @@ use mesos_conductor::operation::runner::Workshop;
 use mesos_conductor::operation::step::{self, Deployments, Draining, Undrained};
 use mesos_conductor::store::{Backend, Store};
 use mesos_conductor::watch::stacks::{Settings, Stacks};
+use mesos_conductor::worker;
 use secrecy::SecretString;
 use sqlx::{Connection, SqliteConnection};
 use tokio::sync::Notify;
@@ -254,6 +257,8 @@ fn workshop(store: &Store, heat: Arc<Heat>) -> Workshop {
         store: store.clone(),
         frameworks: Arc::<Heat>::clone(&heat),
         cloud: heat,
+        certificates: Arc::new(Database(store.clone())),
+        forge: worker::forge(&Settings::default()).unwrap(),
         fetcher: Fetcher::new(manifests).unwrap(),
         publisher: Publisher::new(Arc::new(Broker::default())),
         notifier: Notifier {
