@@ -12,12 +12,14 @@ pub mod credentials;
 pub mod diagnosis;
 pub mod directory;
 pub mod endpoint;
+pub mod entrance;
 pub mod error;
 pub mod kind;
 pub mod manifest_url;
 pub mod marathon;
 pub mod mesos;
 pub mod seen;
+mod trust;
 
 use std::time::Duration;
 
@@ -30,6 +32,7 @@ pub use credentials::Credentials;
 pub use diagnosis::explain;
 pub use directory::{Directory, Frameworks, Settings};
 pub use endpoint::Endpoint;
+pub use entrance::{Entrance, Entrances};
 pub use error::{Detail, Error, Result};
 pub use kind::{Kind, KindFault};
 pub use seen::{

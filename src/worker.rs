@@ -100,9 +100,9 @@ impl Worker {
         let shop = Arc::new(Workshop {
             certificates: Arc::new(certificates::stores(settings, &store, &cloud)),
             forge: certificates::forge(settings)?,
+            frameworks: Arc::new(framework::frameworks(settings, &store, Arc::new(framework::Counted))?),
             store,
             cloud: Arc::new(cloud),
-            frameworks: Arc::new(framework::frameworks(settings, Arc::new(framework::Counted))?),
             fetcher: framework::fetcher(settings)?,
             publisher,
             notifier: notifier(settings, &host),

@@ -247,6 +247,7 @@ encryption_key = "{ENCRYPTION_KEY}"
 poll_interval = "100ms"
 drain_timeout = "15s"
 [marathon]
+bay_credentials = false
 poll_interval = "1s"
 [telemetry]
 health_listen = "127.0.0.1:0"

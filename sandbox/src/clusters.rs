@@ -1,7 +1,7 @@
 //! The Marathons of a sandbox and the listeners they answer at: those that a test started, and those of bays.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::Arc;
 
 use time::OffsetDateTime;
@@ -10,8 +10,8 @@ use tokio_rustls::rustls::ServerConfig;
 
 use crate::config::Config;
 use crate::heat::{Node, Stack};
-use crate::marathon::{Cluster, MarathonConfig};
-use crate::tls::Authority;
+use crate::marathon::{Access, Cluster, MarathonConfig};
+use crate::tls::{self, Authority};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct ClusterId(u64);
@@ -58,10 +58,13 @@ pub(crate) struct Clusters {
     happened: bool,
 }
 
-/// The listeners of a cluster's two sides.
+/// The listeners of a cluster's two sides, and what they serve with.
+#[derive(Default)]
 struct Listeners {
     marathon: Vec<TcpListener>,
     mesos: Vec<TcpListener>,
+    marathon_tls: Option<Arc<ServerConfig>>,
+    mesos_tls: Option<Arc<ServerConfig>>,
 }
 
 impl Clusters {
@@ -125,9 +128,11 @@ impl Clusters {
     ) -> std::io::Result<ClusterId> {
         let free = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
         let nodes = config.nodes.max(1);
-        let marathon = (0..nodes).map(|_| free()).collect::<Result<_, _>>()?;
+        let marathon: Vec<_> = (0..nodes).map(|_| free()).collect::<Result<_, _>>()?;
         let mesos = (0..nodes).map(|_| free()).collect::<Result<_, _>>()?;
-        self.open(name, config, Listeners { marathon, mesos }, now)
+        let marathon_tls = config.tls.then(|| self.authority()?.server(&[Ipv4Addr::LOCALHOST.into()]));
+        let marathon_tls = marathon_tls.transpose()?;
+        self.open(name, config, Listeners { marathon, mesos, marathon_tls, mesos_tls: None }, now)
     }
 
     fn open(
@@ -141,16 +146,13 @@ impl Clusters {
             listeners.iter().map(TcpListener::local_addr).collect::<Result<Vec<SocketAddr>, _>>()
         };
         let (nodes, masters) = (addresses(&listeners.marathon)?, addresses(&listeners.mesos)?);
-        let tls = if config.tls {
-            let hosts: Vec<IpAddr> = nodes.iter().map(SocketAddr::ip).collect();
-            Some(self.authority()?.server(&hosts)?)
-        } else {
-            None
-        };
         let id = ClusterId(self.next);
         self.next += 1;
         let (sender, open) = watch::channel(());
-        let sides = [(Side::Marathon, listeners.marathon, tls), (Side::Mesos, listeners.mesos, None)];
+        let sides = [
+            (Side::Marathon, listeners.marathon, listeners.marathon_tls),
+            (Side::Mesos, listeners.mesos, listeners.mesos_tls),
+        ];
         for (side, listeners, tls) in sides {
             for (node, listener) in listeners.into_iter().enumerate() {
                 listener.set_nonblocking(true)?;
@@ -201,17 +203,26 @@ impl Clusters {
     fn house(
         &mut self,
         stack: &mut Stack,
-        settings: MarathonConfig,
+        mut settings: MarathonConfig,
         config: &Config,
         now: OffsetDateTime,
     ) -> std::io::Result<ClusterId> {
-        let mut listeners = Listeners { marathon: Vec::new(), mesos: Vec::new() };
+        let mut listeners = Listeners::default();
         let mut addresses = Vec::new();
+        let told = |name: &str| stack.parameters.get(name).map(String::as_str).unwrap_or_default();
+        settings.tls &= told("tls_enabled").eq_ignore_ascii_case("true");
+        let port = if settings.tls { config.marathon_tls_port } else { config.marathon_port };
         for _ in &stack.masters {
-            let (address, marathon, mesos) = self.addresses.bind(config.marathon_port, config.mesos_port)?;
+            let (address, marathon, mesos) = self.addresses.bind(port, config.mesos_port)?;
             addresses.push(address);
             listeners.marathon.push(marathon);
             listeners.mesos.push(mesos);
+        }
+        if settings.tls {
+            let tls = tls::given(told("node_certificate"), told("node_key"))?;
+            (listeners.marathon_tls, listeners.mesos_tls) = (Some(Arc::clone(&tls)), Some(tls));
+            settings.access = Access::basic(told("marathon_username"), told("marathon_password"));
+            settings.mesos_access = Access::basic(told("mesos_principal"), told("mesos_secret"));
         }
         let settings = MarathonConfig { nodes: addresses.len(), agents: Vec::new(), ..settings };
         let id = self.open(&stack.name, settings, listeners, now)?;

@@ -29,6 +29,8 @@ pub struct Config {
     pub bays: Option<MarathonConfig>,
     /// Where the Marathon of a bay listens.
     pub marathon_port: u16,
+    /// The same with TLS.
+    pub marathon_tls_port: u16,
     /// Where the Mesos masters of a bay listen.
     pub mesos_port: u16,
 }
@@ -45,6 +47,7 @@ impl Default for Config {
             global_listing: false,
             bays: Some(MarathonConfig::default()),
             marathon_port: 8080,
+            marathon_tls_port: 8443,
             mesos_port: 5050,
         }
     }

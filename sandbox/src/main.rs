@@ -37,6 +37,9 @@ enum Command {
         /// The port at which the Marathon of a bay answers.
         #[arg(long, default_value_t = 8080)]
         marathon_port: u16,
+        /// The same for a bay with TLS.
+        #[arg(long, default_value_t = 8443)]
+        marathon_tls_port: u16,
         /// The port at which the Mesos master of a bay answers.
         #[arg(long, default_value_t = 5050)]
         mesos_port: u16,
@@ -61,17 +64,19 @@ async fn main() -> ExitCode {
         marathon_speed,
         marathon_release,
         marathon_port,
+        marathon_tls_port,
         mesos_port,
         print_env,
     } = Arguments::parse().command;
     let token_lifetime = std::time::Duration::from_secs(token_lifetime);
-    let bays =
-        MarathonConfig { speed: marathon_speed.unwrap_or(speed), ..MarathonConfig::of(marathon_release) };
+    let speed_of_bays = marathon_speed.unwrap_or(speed);
+    let bays = MarathonConfig { speed: speed_of_bays, tls: true, ..MarathonConfig::of(marathon_release) };
     let config = Config {
         listen,
         token_lifetime,
         bays: Some(bays),
         marathon_port,
+        marathon_tls_port,
         mesos_port,
         ..Config::at_speed(speed)
     };

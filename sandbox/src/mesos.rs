@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::body::{Body, to_bytes};
-use axum::http::header::LOCATION;
+use axum::http::header::{AUTHORIZATION, LOCATION, WWW_AUTHENTICATE};
 use axum::http::{Method, Request, StatusCode};
 use axum::response::{IntoResponse, Response};
 use hyper::body::Incoming;
@@ -45,6 +45,11 @@ pub(crate) async fn serve(shared: &Shared, place: Place, request: Request<Incomi
     let Some(cluster) = world.clusters.get_mut(place.cluster) else {
         return StatusCode::SERVICE_UNAVAILABLE.into_response();
     };
+    let authorization = parts.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+    if cluster.config.mesos_access.check(authorization, false).is_err() {
+        let realm = "Basic realm=\"mesos-master-readonly\"";
+        return (StatusCode::UNAUTHORIZED, [(WWW_AUTHENTICATE, realm)]).into_response();
+    }
     let path = parts.uri.path().trim_end_matches('/');
     let path = path.strip_prefix("/master").unwrap_or(path);
     let leader = cluster.masters.first().filter(|_| place.node != 0);

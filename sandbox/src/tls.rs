@@ -1,4 +1,4 @@
-//! The sandbox's own certificate authority, for those of its servers that speak HTTPS.
+//! Certificates of those of the sandbox's servers that speak HTTPS: of its own authority, or of a bay's.
 
 use std::io::Error;
 use std::net::{IpAddr, Ipv4Addr};
@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use tokio_rustls::rustls::crypto::ring;
-use tokio_rustls::rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use tokio_rustls::rustls::pki_types::pem::PemObject as _;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use tokio_rustls::rustls::{self, ServerConfig};
 
 pub(crate) struct Authority {
@@ -40,12 +41,26 @@ impl Authority {
         let params = CertificateParams::new(names).map_err(Error::other)?;
         let certificate = params.signed_by(&key, &self.issuer).map_err(Error::other)?;
         let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
-        let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .map_err(Error::other)?
-            .with_no_client_auth()
-            .with_single_cert(vec![certificate.der().clone()], key)
-            .map_err(|error: rustls::Error| Error::other(error))?;
-        Ok(Arc::new(config))
+        config(vec![certificate.der().clone()], key)
     }
+}
+
+/// The settings of a server that was given its certificate, with what leads to its authority, and its key; both PEM.
+pub(crate) fn given(certificates: &str, key: &str) -> std::io::Result<Arc<ServerConfig>> {
+    let chain = CertificateDer::pem_slice_iter(certificates.as_bytes());
+    let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).map_err(Error::other)?;
+    config(chain.collect::<Result<_, _>>().map_err(Error::other)?, key)
+}
+
+fn config(
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+) -> std::io::Result<Arc<ServerConfig>> {
+    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(Error::other)?
+        .with_no_client_auth()
+        .with_single_cert(chain, key)
+        .map_err(|error: rustls::Error| Error::other(error))?;
+    Ok(Arc::new(config))
 }

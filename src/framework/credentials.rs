@@ -93,8 +93,14 @@ impl Keyring {
         Ok(keyring)
     }
 
-    pub fn of_bay(&self, bay: Uuid) -> &Credentials {
-        self.bays.get(&bay).unwrap_or(&self.any)
+    /// What is said of this bay by its uuid.
+    pub fn named(&self, bay: Uuid) -> Option<&Credentials> {
+        self.bays.get(&bay)
+    }
+
+    /// What is said of bays that are not named.
+    pub fn any(&self) -> &Credentials {
+        &self.any
     }
 }
 
@@ -143,9 +149,12 @@ mod tests {
             r#"{{"{bay}": {{"username": "u", "password": "p"}}, "*": {{"token": "t", "ca_file": "/ca.pem"}}}}"#
         );
         let keyring = read(&text).unwrap();
-        assert!(matches!(&keyring.of_bay(bay).login, Login::Basic { username, .. } if username == "u"));
-        assert!(!keyring.of_bay(bay).tls);
-        let other = keyring.of_bay(Uuid::new_v4());
+        assert!(
+            matches!(&keyring.named(bay).unwrap().login, Login::Basic { username, .. } if username == "u")
+        );
+        assert!(!keyring.named(bay).unwrap().tls);
+        assert!(keyring.named(Uuid::new_v4()).is_none());
+        let other = keyring.any();
         assert!(matches!(other.login, Login::Token(_)));
         assert!(other.tls, "an authority is for TLS");
     }

@@ -14,8 +14,8 @@ pub(super) struct Look {
 impl Look {
     /// Asks both at once. Masters that are dead or do not lead are passed over.
     pub(super) async fn at(bay: &Bay, frameworks: &dyn Frameworks, within: Duration) -> Self {
-        let mesos = async { frameworks.agents_of(bay)?.load(within).await };
-        let framework = async { frameworks.of(bay)?.info(within).await };
+        let mesos = async { frameworks.agents_of(bay).await?.load(within).await };
+        let framework = async { frameworks.of(bay).await?.info(within).await };
         let (mesos, framework) = tokio::join!(mesos, framework);
         Self { mesos, framework }
     }

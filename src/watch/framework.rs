@@ -139,7 +139,7 @@ impl Watcher {
         if self.apps().await?.is_empty() {
             return Ok(false);
         }
-        let framework = match self.shop.frameworks.of(&bay) {
+        let framework = match self.shop.frameworks.of(&bay).await {
             Ok(framework) => framework,
             Err(error) => {
                 tracing::debug!(%error, "the bay has no framework to watch");

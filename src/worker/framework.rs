@@ -1,18 +1,28 @@
 //! The frameworks' settings, from `[marathon]`.
 
-use anyhow::Context as _;
+use std::sync::Arc;
 
+use anyhow::Context as _;
+use async_trait::async_trait;
+use uuid::Uuid;
+
+use crate::bay::secrets::{self, Kept};
 use crate::config::{self, Settings};
 use crate::framework::credentials::{Credentials, Keyring, Login};
 use crate::framework::manifest_url::{self, Fetcher, Networks};
 use crate::framework::marathon::Limits;
-use crate::framework::{self, Directory, Observer};
+use crate::framework::{self, Directory, Entrance, Entrances, Observer};
 use crate::operation::progress::OnDeadline;
 use crate::operation::step::{Deployments, Draining, Undrained};
+use crate::store::Store;
 use crate::telemetry::metrics::{self, Answer};
 
 /// The frameworks of all bays.
-pub fn frameworks(settings: &Settings, observer: std::sync::Arc<dyn Observer>) -> anyhow::Result<Directory> {
+pub fn frameworks(
+    settings: &Settings,
+    store: &Store,
+    observer: Arc<dyn Observer>,
+) -> anyhow::Result<Directory> {
     let marathon = &settings.marathon;
     let login =
         Login::new(marathon.http_username.clone(), marathon.http_password.clone(), marathon.token.clone());
@@ -31,6 +41,7 @@ pub fn frameworks(settings: &Settings, observer: std::sync::Arc<dyn Observer>) -
         .context("[mesos]")?;
     let settings = framework::Settings {
         port: marathon.port,
+        tls_port: marathon.tls_port,
         mesos_port: mesos.port,
         mesos_login,
         credentials,
@@ -41,7 +52,28 @@ pub fn frameworks(settings: &Settings, observer: std::sync::Arc<dyn Observer>) -
             event_size: marathon.event_max_size,
         },
     };
-    Ok(Directory::new(settings, observer))
+    let entrances: Arc<dyn Entrances> =
+        if marathon.bay_credentials { Arc::new(Built(store.clone())) } else { Arc::new(()) };
+    Ok(Directory::new(settings, entrances, observer))
+}
+
+/// What bays were built with, as the database has it.
+struct Built(Store);
+
+#[async_trait]
+impl Entrances for Built {
+    async fn of(&self, bay: Uuid) -> framework::Result<Option<Entrance>> {
+        let kept = self.0.bay_secrets(bay).await.map_err(|error| framework::Error::Unavailable {
+            message: format!("what the bay was built with cannot be read: {error}"),
+            retry_after: None,
+        })?;
+        Ok(kept.as_ref().and_then(Kept::secrets).map(|built| Entrance {
+            node_name: secrets::node_name(bay),
+            authorities: built.ca_certificate,
+            framework: Login::Basic { username: built.marathon_username, password: built.marathon_password },
+            mesos: Login::Basic { username: built.mesos_principal, password: built.mesos_secret },
+        }))
+    }
 }
 
 /// Counts requests to frameworks.

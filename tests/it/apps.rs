@@ -13,6 +13,7 @@ mod groups;
 mod objects;
 mod races;
 mod refusals;
+mod secured;
 mod telling;
 mod urls;
 mod watching;

@@ -36,23 +36,24 @@ impl Town {
         Self { _sandbox: sandbox, marathon, bay }
     }
 
-    fn port_as(&self, login: Login) -> Arc<dyn Framework> {
+    async fn port_as(&self, login: Login) -> Arc<dyn Framework> {
         let limits =
             Limits { request_timeout: ENOUGH, events_silence: Duration::from_secs(5), event_size: 1 << 20 };
         let credentials = Keyring::of(Credentials { login, ..Credentials::default() });
         let settings = Settings {
             port: 8080,
+            tls_port: 8443,
             mesos_port: 5050,
             mesos_login: Login::None,
             credentials,
             connect_timeout: Duration::from_secs(2),
             limits,
         };
-        Directory::new(settings, Arc::new(())).of(&self.bay).unwrap()
+        Directory::new(settings, Arc::new(()), Arc::new(())).of(&self.bay).await.unwrap()
     }
 
-    fn port(&self) -> Arc<dyn Framework> {
-        self.port_as(Login::None)
+    async fn port(&self) -> Arc<dyn Framework> {
+        self.port_as(Login::None).await
     }
 }
 
@@ -72,7 +73,7 @@ async fn settled(port: &dyn Framework, id: &AppId) -> Seen {
 
 async fn life_of_an_app(profile: Profile) {
     let town = Town::start(MarathonConfig::of(profile)).await;
-    let port = town.port();
+    let port = town.port().await;
     let web = id("/shop/web");
     let subject = Subject::App(web.clone());
     let first = manifest(json!({
@@ -155,7 +156,7 @@ lives! {
 #[tokio::test]
 async fn groups_and_several_apps_are_one_deployment_each() {
     let town = Town::start(MarathonConfig::default()).await;
-    let port = town.port();
+    let port = town.port().await;
     let app = |id: &str| json!({"id": id, "cmd": "sleep 1", "cpus": 0.1, "mem": 16});
     let group =
         manifest(json!({"id": "/g", "groups": [{"id": "sub", "apps": [app("a")]}], "apps": [app("b")]}));
@@ -183,7 +184,7 @@ async fn groups_and_several_apps_are_one_deployment_each() {
 #[tokio::test]
 async fn what_is_locked_says_by_what_and_can_be_forced_or_cancelled() {
     let town = Town::start(MarathonConfig::default()).await;
-    let port = town.port();
+    let port = town.port().await;
     town.marathon.behave(Script::new("/a", Behaviour::StuckStaging));
     let a = manifest(json!({"id": "/a", "cmd": "sleep 1", "cpus": 0.1, "mem": 16}));
     let stuck = port.create(&a, ENOUGH).await.unwrap();
@@ -207,7 +208,7 @@ async fn what_is_locked_says_by_what_and_can_be_forced_or_cancelled() {
 #[tokio::test]
 async fn an_app_that_does_not_start_is_explained() {
     let town = Town::start(MarathonConfig::default()).await;
-    let port = town.port();
+    let port = town.port().await;
     town.marathon.behave(Script::new("/a", Behaviour::unschedulable("InsufficientCpus")));
     town.marathon.behave(Script::new("/b", Behaviour::crash_loop("Command exited with status 7")));
     for name in ["/a", "/b"] {
@@ -243,7 +244,7 @@ async fn an_app_that_does_not_start_is_explained() {
 async fn a_version_that_never_was_is_refused() {
     for profile in [Profile::V0_8, Profile::V1_11] {
         let town = Town::start(MarathonConfig::of(profile)).await;
-        let port = town.port();
+        let port = town.port().await;
         let web = manifest(json!({"id": "/web", "cmd": "sleep 1", "cpus": 0.1, "mem": 16}));
         port.create(&web, ENOUGH).await.unwrap();
         settled(&*port, &id("/web")).await;
@@ -258,15 +259,15 @@ async fn credentials_are_asked_for_and_accepted() {
     let basic = MarathonConfig { access: Access::basic("u", "p"), ..MarathonConfig::default() };
     let town = Town::start(basic).await;
     let login = |password: &str| Login::Basic { username: "u".to_owned(), password: password.into() };
-    town.port_as(login("p")).info(ENOUGH).await.unwrap();
-    for refused in [town.port(), town.port_as(login("wrong"))] {
+    town.port_as(login("p")).await.info(ENOUGH).await.unwrap();
+    for refused in [town.port().await, town.port_as(login("wrong"))] {
         let error = refused.info(ENOUGH).await.unwrap_err();
         assert!(matches!(error, Error::Unauthorized { .. }), "{error}");
     }
     let token = MarathonConfig { access: Access::token("jwt"), ..MarathonConfig::default() };
     let town = Town::start(token).await;
-    town.port_as(Login::Token("jwt".into())).info(ENOUGH).await.unwrap();
-    assert!(town.port().info(ENOUGH).await.is_err());
+    town.port_as(Login::Token("jwt".into())).await.info(ENOUGH).await.unwrap();
+    assert!(town.port().await.info(ENOUGH).await.is_err());
 }
 
 #[tokio::test]
@@ -274,7 +275,7 @@ async fn events_tell_that_a_deployment_ended_whichever_master_is_asked() {
     let config = MarathonConfig { nodes: 3, access: Access::basic("u", "p"), ..MarathonConfig::default() };
     let town = Town::start(config).await;
     town.marathon.elect(2);
-    let port = town.port_as(Login::Basic { username: "u".to_owned(), password: "p".into() });
+    let port = town.port_as(Login::Basic { username: "u".to_owned(), password: "p".into() }).await;
     let mut hints = port.events(ENOUGH).await.unwrap();
     assert_eq!(hints.next().await, Some(Hint::Attached));
     let app = manifest(json!({"id": "/a", "cmd": "sleep 1", "cpus": 0.1, "mem": 16}));
@@ -304,7 +305,7 @@ async fn events_tell_that_a_deployment_ended_whichever_master_is_asked() {
 async fn without_a_leader_nothing_is_done_and_that_is_known() {
     for profile in [Profile::V1_3, Profile::V1_11] {
         let town = Town::start(MarathonConfig { nodes: 2, ..MarathonConfig::of(profile) }).await;
-        let port = town.port();
+        let port = town.port().await;
         port.info(ENOUGH).await.unwrap();
         town.marathon.depose();
         let app = manifest(json!({"id": "/a", "cmd": "sleep 1", "cpus": 0.1, "mem": 16}));

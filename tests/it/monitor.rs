@@ -123,13 +123,20 @@ async fn g36_the_leader_is_found_behind_dead_masters_and_its_large_state_is_read
     let limits = Limits { request_timeout: ENOUGH, events_silence: ENOUGH, event_size: 1 << 20 };
     let settings = Settings {
         port: 8080,
+        tls_port: 8443,
         mesos_port: 5050,
         mesos_login: Login::None,
         credentials: Keyring::default(),
         connect_timeout: Duration::from_secs(2),
         limits,
     };
-    let load = Directory::new(settings, Arc::new(())).agents_of(&bay).unwrap().load(ENOUGH).await.unwrap();
+    let load = Directory::new(settings, Arc::new(()), Arc::new(()))
+        .agents_of(&bay)
+        .await
+        .unwrap()
+        .load(ENOUGH)
+        .await
+        .unwrap();
     assert_eq!((load.registered, load.active), (agents.len(), agents.len()));
     assert!(load.cpus.total > 0.0 && load.memory.total > 0.0, "{load:?}");
 }

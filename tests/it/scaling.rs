@@ -124,13 +124,14 @@ async fn g19_the_mesos_master_that_leads_is_asked_and_found_among_several() {
     let bay = Bay { uuid: Uuid::new_v4(), master_addresses: masters, ..Bay::default() };
     let settings = Settings {
         port: 8080,
+        tls_port: 8443,
         mesos_port: 5050,
         mesos_login: Login::None,
         credentials: Keyring::default(),
         connect_timeout: ENOUGH,
         limits: Limits { request_timeout: ENOUGH, events_silence: ENOUGH, event_size: 1 << 20 },
     };
-    let agents = Directory::new(settings, Arc::new(())).agents_of(&bay).unwrap();
+    let agents = Directory::new(settings, Arc::new(()), Arc::new(())).agents_of(&bay).await.unwrap();
     let census = agents.census(ENOUGH).await.unwrap();
     assert_eq!(census.agents.len(), marathon.agents().len());
     let answers: Vec<_> = sandbox.requests().iter().map(|asked| (asked.service, asked.status)).collect();

@@ -43,6 +43,8 @@ pub(crate) struct World {
     pub(crate) certificates: &'static str,
     /// Bits of the keys that are made. Short ones are quick, and few tests are about them.
     pub(crate) key_size: u32,
+    /// Whether the Marathons and Mesos masters of bays with TLS speak it. It needs keys of the usual length.
+    bay_tls: bool,
     /// Seconds.
     pub(crate) lease: u64,
 }
@@ -70,6 +72,7 @@ impl World {
         // Any HTTP client of the tests needs one, whether or not it speaks TLS.
         rustls::crypto::ring::default_provider().install_default().ok();
         let directory = tempfile::tempdir().expect("a temporary directory");
+        let bay_tls = cloud.bays.as_ref().is_some_and(|bays| bays.tls);
         let sandbox = Sandbox::start(cloud).await.expect("the sandbox starts");
         let database = Database::create(backend, directory.path()).await;
         let amqp = amqp_url();
@@ -88,7 +91,8 @@ impl World {
             database_url,
             log_filter,
             certificates: "x509keypair",
-            key_size: 1024,
+            key_size: if bay_tls { 2048 } else { 1024 },
+            bay_tls,
             lease: 2,
         };
         if backend != Backend::Sqlite {
@@ -117,6 +121,7 @@ poll_interval = "100ms"
 enabled = false
 [marathon]
 poll_interval = "1s"
+bay_credentials = {bay_credentials}
 [telemetry]
 health_listen = "127.0.0.1:0"
 log_format = "json"
@@ -142,6 +147,7 @@ rsa_key_size = {key_size}
 driver = "messagingv2"
 {more}
 "#,
+            bay_credentials = self.bay_tls,
             certificates = self.certificates,
             key_size = self.key_size,
             amqp = self.amqp.replace("amqp://", "rabbit://"),

@@ -8,7 +8,7 @@ use super::error::Error;
 
 impl Access {
     /// Lets a request pass by its `Authorization` header, or says how it is refused.
-    pub(super) fn check(&self, authorization: Option<&str>, writes: bool) -> Result<(), Error> {
+    pub(crate) fn check(&self, authorization: Option<&str>, writes: bool) -> Result<(), Error> {
         match self {
             Self::Open => Ok(()),
             Self::Basic { user, password } => {

@@ -44,7 +44,10 @@ pub struct MarathonConfig {
     /// How many nodes there are; the first leads.
     pub nodes: usize,
     pub access: Access,
-    /// Whether to serve HTTPS, with a certificate of the sandbox's own authority.
+    /// Who is let in to the Mesos masters; basic authentication at most.
+    pub mesos_access: Access,
+    /// Whether to serve HTTPS, with a certificate of the sandbox's own authority. A bay's serve it, and let in whom
+    /// the bay's stack says, with what that stack was given; those of a bay without TLS do not.
     pub tls: bool,
     /// How many times faster than a real one time passes: at 1 a launch takes 2 s and a heartbeat comes after 10 s.
     pub speed: u32,
@@ -67,6 +70,7 @@ impl Default for MarathonConfig {
             profile: Profile::V1_11,
             nodes: 1,
             access: Access::Open,
+            mesos_access: Access::Open,
             tls: false,
             speed: 100,
             mesos_version: "1.11.0",

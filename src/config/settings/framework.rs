@@ -26,7 +26,12 @@ section! {
     "marathon" => MarathonSettings {
         /// The port of Marathon on a bay's masters.
         port: u16 = port("8080");
-        /// Speaks TLS to the masters. ca_file implies it.
+        /// Its port on the masters of a bay that was built with TLS.
+        tls_port: u16 = port("8443");
+        /// Enters a bay that was built with TLS with the certificates, names and passwords that it was given, its
+        /// Mesos masters too. Otherwise only with what is configured here, as through a proxy before all masters.
+        bay_credentials: bool = boolean("true");
+        /// Speaks TLS to the masters of other bays. ca_file implies it.
         tls: bool = boolean("false");
         /// The authorities that may sign the masters' certificates. Unset: the system's.
         ca_file: Option<PathBuf> = path("");

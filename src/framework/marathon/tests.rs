@@ -14,8 +14,8 @@ use tokio::task::JoinSet;
 use url::Url;
 
 use super::*;
-use crate::framework::directory::pool;
 use crate::framework::seen::Ended;
+use crate::framework::trust::Trust;
 
 const ENOUGH: Duration = Duration::from_secs(10);
 
@@ -118,7 +118,7 @@ fn open(masters: Vec<Url>, login: &Login) -> Marathon {
         events_silence: Duration::from_secs(1),
         event_size: 2000,
     };
-    let http = pool(None, Duration::from_secs(2)).unwrap();
+    let http = Trust::System.client(Duration::from_secs(2)).unwrap();
     Marathon::new(http, Endpoint::new(masters).unwrap(), login, limits, Arc::new(())).unwrap()
 }
 

@@ -23,7 +23,7 @@ pub(super) async fn ground(scene: &Scene<'_, App>) -> Result<Ground, StepError> 
     let bay = bay.ok_or_else(|| StepError::Fatal(Fault::BayNotFound(uuid.to_string())))?;
     let kind = framework::Kind::of(&bay.labels)
         .map_err(|fault| StepError::Fatal(Fault::InvalidParameterValue(format!("{fault}."))))?;
-    let framework = scene.frameworks.of(&bay).map_err(|error| refused(&error, scene.subject))?;
+    let framework = scene.frameworks.of(&bay).await.map_err(|error| refused(&error, scene.subject))?;
     Ok(Ground { framework, kind })
 }
 

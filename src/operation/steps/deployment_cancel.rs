@@ -63,7 +63,7 @@ impl Step<BayDeployment> for Cancel {
         let asked = asked(scene)?;
         let id = DeploymentId::new(asked.deployment.as_str());
         let framework =
-            scene.frameworks.of(&scene.subject.bay).map_err(|error| refused(&error, id.as_str()))?;
+            scene.frameworks.of(&scene.subject.bay).await.map_err(|error| refused(&error, id.as_str()))?;
         let accepted = match framework.cancel(&id, Force::asked(asked.force), scene.budget()).await {
             Ok(accepted) => accepted,
             // An earlier attempt was heard.
@@ -96,8 +96,11 @@ impl Step<BayDeployment> for AwaitCancelled {
 
     async fn run(&self, scene: &Scene<'_, BayDeployment>) -> Result<Change<BayDeployment>, StepError> {
         let asked = asked(scene)?;
-        let framework =
-            scene.frameworks.of(&scene.subject.bay).map_err(|error| refused(&error, &asked.deployment))?;
+        let framework = scene
+            .frameworks
+            .of(&scene.subject.bay)
+            .await
+            .map_err(|error| refused(&error, &asked.deployment))?;
         let allowed = i64::try_from(scene.settings.deployments.deadline.as_millis()).unwrap_or(i64::MAX);
         let late = scene.store.now_ms().await? >= scene.operation.created_ms.saturating_add(allowed);
         let failed = |text: String| Ok(DeploymentCancel.failed(scene, Fault::DeploymentFailed(text)));

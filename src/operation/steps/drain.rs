@@ -84,7 +84,7 @@ async fn deadline(scene: &Scene<'_>) -> Result<i64, StepError> {
 }
 
 async fn census(scene: &Scene<'_>) -> framework::Result<Census> {
-    scene.frameworks.agents_of(scene.subject)?.census(scene.budget()).await
+    scene.frameworks.agents_of(scene.subject).await?.census(scene.budget()).await
 }
 
 fn unanswered(error: &framework::Error) -> StepError {
@@ -213,7 +213,7 @@ fn told(agent: &Agent) -> String {
 
 /// One round: closes what is open, and says who is not empty.
 async fn drain(scene: &Scene<'_>, removal: &Removal) -> framework::Result<Vec<Agent>> {
-    let agents = scene.frameworks.agents_of(scene.subject)?;
+    let agents = scene.frameworks.agents_of(scene.subject).await?;
     // One that the masters did not know when it was chosen would not be known as ours when it is to be opened.
     let known = || removal.leaving.iter().filter(|leaver| leaver.agent.is_some());
     let there = |census: &Census| -> Vec<Agent> {
@@ -242,7 +242,7 @@ async fn drain(scene: &Scene<'_>, removal: &Removal) -> framework::Result<Vec<Ag
 /// Has the framework end its tasks on these agents, and start them elsewhere: masters that only announce that an agent
 /// goes do not. Tasks of other frameworks have to go by themselves.
 async fn move_tasks(scene: &Scene<'_>, agents: &[Agent]) -> framework::Result<()> {
-    let framework = match scene.frameworks.of(scene.subject) {
+    let framework = match scene.frameworks.of(scene.subject).await {
         Ok(framework) => framework,
         Err(framework::Error::NotSupported { .. }) => return Ok(()),
         Err(error) => return Err(error),
@@ -309,7 +309,7 @@ async fn stack_agents(scene: &Scene<'_>) -> Result<Option<Vec<String>>, StepErro
 
 /// Whether all that is to be opened is open. `stay` are the stack's agents, where only some may be left.
 async fn open(scene: &Scene<'_>, removal: &Removal, stay: Option<&[String]>) -> framework::Result<bool> {
-    let agents = scene.frameworks.agents_of(scene.subject)?;
+    let agents = scene.frameworks.agents_of(scene.subject).await?;
     let census = agents.census(scene.budget()).await?;
     let stays = |address: &String| stay.is_none_or(|stay| stay.contains(address));
     let mut to_open = Vec::new();

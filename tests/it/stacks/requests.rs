@@ -10,8 +10,8 @@ use mesos_conductor::amqp::{Publisher, settings::Broker};
 use mesos_conductor::bay::Bay;
 use mesos_conductor::bay::parameters::Placement;
 use mesos_conductor::bay::template::Templates;
-use mesos_conductor::certificate::keep::database::Database;
-use mesos_conductor::config::Settings;
+use mesos_conductor::certificate::keep::database::Database as InDatabase;
+use mesos_conductor::config::Settings as Configuration;
 use mesos_conductor::framework::manifest_url::{self, Fetcher, Networks};
 use mesos_conductor::framework::{self, Agents, Framework, Frameworks};
 use mesos_conductor::notify::Notifier;
@@ -234,12 +234,13 @@ impl Cloud for Heat {
     }
 }
 
+#[async_trait]
 impl Frameworks for Heat {
-    fn of(&self, _: &Bay) -> framework::Result<Arc<dyn Framework>> {
+    async fn of(&self, _: &Bay) -> framework::Result<Arc<dyn Framework>> {
         unreachable!("{NOBODY}")
     }
 
-    fn agents_of(&self, _: &Bay) -> framework::Result<Arc<dyn Agents>> {
+    async fn agents_of(&self, _: &Bay) -> framework::Result<Arc<dyn Agents>> {
         unreachable!("{NOBODY}")
     }
 }
@@ -257,8 +258,8 @@ fn workshop(store: &Store, heat: Arc<Heat>) -> Workshop {
         store: store.clone(),
         frameworks: Arc::<Heat>::clone(&heat),
         cloud: heat,
-        certificates: Arc::new(Database(store.clone())),
-        forge: worker::forge(&Settings::default()).unwrap(),
+        certificates: Arc::new(InDatabase(store.clone())),
+        forge: worker::forge(&Configuration::default()).unwrap(),
         fetcher: Fetcher::new(manifests).unwrap(),
         publisher: Publisher::new(Arc::new(Broker::default())),
         notifier: Notifier {

@@ -120,12 +120,13 @@ struct Unasked;
 
 const NOBODY: &str = "recording a request asks nobody";
 
+#[async_trait]
 impl Frameworks for Unasked {
-    fn of(&self, _: &Bay) -> framework::Result<Arc<dyn Framework>> {
+    async fn of(&self, _: &Bay) -> framework::Result<Arc<dyn Framework>> {
         unreachable!("{NOBODY}")
     }
 
-    fn agents_of(&self, _: &Bay) -> framework::Result<Arc<dyn Agents>> {
+    async fn agents_of(&self, _: &Bay) -> framework::Result<Arc<dyn Agents>> {
         unreachable!("{NOBODY}")
     }
 }

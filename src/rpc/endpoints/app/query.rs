@@ -32,8 +32,8 @@ impl Until {
 }
 
 /// The framework of a bay, and until when it may answer.
-fn framework(call: &Call<'_>, bay: &Bay) -> Result<(Arc<dyn Framework>, Until), Fault> {
-    let framework = call.shop.frameworks.of(bay).map_err(|error| error.fault(&bay.uuid.to_string()))?;
+async fn framework(call: &Call<'_>, bay: &Bay) -> Result<(Arc<dyn Framework>, Until), Fault> {
+    let framework = call.shop.frameworks.of(bay).await.map_err(|error| error.fault(&bay.uuid.to_string()))?;
     Ok((framework, Until(Instant::now() + call.shop.settings.request_timeout)))
 }
 
@@ -121,7 +121,7 @@ async fn list(call: &Call<'_>) -> Result<Value, CallError> {
 async fn versions(call: &Call<'_>) -> Result<Value, CallError> {
     let (app, bay) = located(call).await?;
     let Some(manifest) = manifest(&bay, &app)? else { return Ok(json!([])) };
-    let (framework, until) = framework(call, &bay)?;
+    let (framework, until) = framework(call, &bay).await?;
     let versions = framework.versions(&manifest.subject(), until.left()).await;
     Ok(json!(versions.map_err(|error| error.fault(&called(&app)))?))
 }
@@ -129,7 +129,7 @@ async fn versions(call: &Call<'_>) -> Result<Value, CallError> {
 async fn tasks(call: &Call<'_>) -> Result<Value, CallError> {
     let (app, bay) = located(call).await?;
     let Some(manifest) = manifest(&bay, &app)? else { return Ok(json!([])) };
-    let (framework, until) = framework(call, &bay)?;
+    let (framework, until) = framework(call, &bay).await?;
     let mut all = Vec::new();
     for definition in manifest.apps() {
         let id = definition.id();
@@ -149,7 +149,7 @@ async fn diagnose(call: &Call<'_>) -> Result<Value, CallError> {
     let mut reasons: Vec<String> = app.status_reason.iter().cloned().collect();
     let (mut running, mut failures) = (false, Vec::new());
     if let Some(manifest) = manifest(&bay, &app)? {
-        let (framework, until) = framework(call, &bay)?;
+        let (framework, until) = framework(call, &bay).await?;
         let fault = |error: crate::framework::Error| CallError::from(error.fault(&called(&app)));
         let queue = framework.waiting(until.left()).await.map_err(fault)?;
         let deployments = framework.deployments(until.left()).await.map_err(fault)?;
@@ -179,7 +179,7 @@ async fn diagnose(call: &Call<'_>) -> Result<Value, CallError> {
 
 async fn deployments(call: &Call<'_>) -> Result<Value, CallError> {
     let bay = find_bay(call, arguments::text(call.args(), "bay_ident")?.unwrap_or_default()).await?;
-    let (framework, until) = framework(call, &bay)?;
+    let (framework, until) = framework(call, &bay).await?;
     let deployments = framework.deployments(until.left()).await;
     Ok(json!(deployments.map_err(|error| error.fault(&bay.uuid.to_string()))?))
 }
