@@ -222,7 +222,7 @@ impl<T: Told> Event<'_, T> {
             "eventType": "activity",
             "id": Uuid::new_v4().to_string(),
             "eventTime": event_time(now),
-            "action": action(self.kind),
+            "action": cadf_action(self.kind),
             "outcome": self.outcome.as_str(),
             "initiator": initiator,
             "target": self.of.target(),
@@ -267,6 +267,24 @@ pub(crate) fn action(kind: Kind) -> &'static str {
         Kind::AppRollback => "rollback",
         Kind::AppTaskKill => "task_kill",
         Kind::DeploymentCancel => "cancel",
+    }
+}
+
+/// The same in CADF's taxonomy, which has few words of its own and lets them be made finer.
+pub(crate) fn cadf_action(kind: Kind) -> &'static str {
+    match kind {
+        Kind::AppScale => "update/scale",
+        Kind::AppRestart => "update/restart",
+        Kind::AppRollback => "update/rollback",
+        Kind::AppTaskKill => "stop/task",
+        Kind::DeploymentCancel => "update/cancel",
+        Kind::BayCreate
+        | Kind::BayUpdate
+        | Kind::BayDelete
+        | Kind::CaRotate
+        | Kind::AppCreate
+        | Kind::AppUpdate
+        | Kind::AppDelete => action(kind),
     }
 }
 

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::messages::context;
 use super::{objects, or_null, refer};
-use crate::notify::{About, Outcome, action};
+use crate::notify::{About, Outcome, cadf_action};
 use crate::operation::record::Kind;
 use crate::operation::steps::about;
 
@@ -71,7 +71,7 @@ fn payload(kind: Kind) -> Value {
             "eventType": { "const": "activity" },
             "id": uuid,
             "eventTime": { "type": "string", "pattern": r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}\+0000$" },
-            "action": { "const": action(kind) },
+            "action": { "const": cadf_action(kind) },
             "outcome": { "enum": Outcome::ALL.map(Outcome::as_str) },
             "initiator": {
                 "type": "object",

@@ -260,7 +260,7 @@ async fn credentials_are_asked_for_and_accepted() {
     let town = Town::start(basic).await;
     let login = |password: &str| Login::Basic { username: "u".to_owned(), password: password.into() };
     town.port_as(login("p")).await.info(ENOUGH).await.unwrap();
-    for refused in [town.port().await, town.port_as(login("wrong"))] {
+    for refused in [town.port().await, town.port_as(login("wrong")).await] {
         let error = refused.info(ENOUGH).await.unwrap_err();
         assert!(matches!(error, Error::Unauthorized { .. }), "{error}");
     }

@@ -2,6 +2,7 @@
 
 import threading
 
+import cadf
 import peer
 
 import oslo_messaging
@@ -27,6 +28,7 @@ class Printer:
                     "event_type": event_type,
                     "payload": payload,
                     "metadata": metadata,
+                    "cadf_faults": cadf.faults(payload),
                 }
             )
 

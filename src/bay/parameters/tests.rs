@@ -155,15 +155,8 @@ fn the_template_declares_what_is_sent_and_is_sent_what_it_requires() {
     let unsent: Vec<_> = declared.keys().filter(|name| !sent.contains(**name)).collect();
     assert_eq!(
         unsent,
-        [
-            &"ca_certificate",
-            &"executor_registration_timeout",
-            &"node_certificate",
-            &"node_key",
-            &"nodes_affinity_policy",
-            &"wait_condition_timeout"
-        ],
-        "sent by a rotation only, or declared for operators with templates of their own"
+        [&"executor_registration_timeout", &"nodes_affinity_policy", &"wait_condition_timeout"],
+        "declared for operators with templates of their own"
     );
 }
 

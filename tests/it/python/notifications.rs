@@ -8,6 +8,7 @@ use uuid::Uuid;
 use super::mitaka_bay;
 use super::peer::Peer;
 use super::wire::Wire;
+use crate::support::app::{Town, manifest};
 use crate::support::worker::Worker;
 use crate::support::{Caller, World, data, object};
 
@@ -28,6 +29,7 @@ async fn event(listener: &Peer, who: &Peer, action: &str, outcome: &str, bay: &s
     for key in ["message_id", "timestamp"] {
         assert!(found["metadata"][key].is_string(), "{what} has no {key}");
     }
+    assert_eq!(found["cadf_faults"], json!([]), "{what}");
     let payload = &found["payload"];
     assert_eq!(payload["typeURI"], "http://schemas.dmtf.org/cloud/audit/1.0/event");
     assert_eq!((&payload["eventType"], &payload["action"]), (&json!("activity"), &json!(action)));
@@ -124,6 +126,39 @@ async fn a_listener_hears_of_every_bay_from_its_create_to_its_delete() {
     assert_no_secret(&world, &peer, &listener);
     // Each was told once: the listener drops repeated messages, so what it shows twice was said twice.
     assert_eq!(listener.said().iter().filter(|said| said.get("event_type").is_some()).count(), 8);
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_happens_to_an_app_is_told_as_valid_cadf() {
+    let world = World::new().await;
+    let topic = format!("notifications-{}", Uuid::new_v4().simple());
+    let worker = Worker::start(&world, &format!("topics = [\"{topic}\"]"), None).await;
+    let (listener, caller) = (Peer::listener(&world, &topic).await, Caller::new(&world).await);
+    let town = Town::build(&caller).await;
+    town.run("web", &manifest("/web")).await;
+    town.done("app_scale", "web", json!({ "instances": 2 })).await.unwrap();
+    town.done("app_restart", "web", json!({})).await.unwrap();
+    let tasks = town.ask("app_tasks", "web", json!({})).await.unwrap();
+    town.done("app_task_kill", "web", json!({ "task_id": tasks[0]["id"] })).await.unwrap();
+    town.done("app_delete", "web", json!({})).await.unwrap();
+    for (action, cadf) in [
+        ("create", "create"),
+        ("scale", "update/scale"),
+        ("restart", "update/restart"),
+        ("task_kill", "stop/task"),
+        ("delete", "delete"),
+    ] {
+        for outcome in ["pending", "success"] {
+            let what = format!("{action} {outcome}");
+            let told = |said: &Value| {
+                said["event_type"] == format!("magnum.app.{action}") && said["payload"]["outcome"] == outcome
+            };
+            let found = listener.find(&what, told).await;
+            assert_eq!(found["cadf_faults"], json!([]), "{what}");
+            assert_eq!(found["payload"]["action"], cadf);
+        }
+    }
     worker.stop().await;
 }
 
