@@ -182,6 +182,14 @@ pub(crate) fn text<'a>(args: &'a Map, name: &str) -> Result<Option<&'a str>, Fau
     }
 }
 
+/// The texts of a list, which may be absent.
+pub(crate) fn texts(args: &Map, name: &str) -> Result<Vec<String>, Fault> {
+    let Some(given) = args.get(name).filter(|value| !value.is_null()) else { return Ok(Vec::new()) };
+    let items = given.as_array().map(|items| items.iter().map(|item| item.as_str().map(str::to_owned)));
+    let texts: Option<Vec<String>> = items.and_then(Iterator::collect);
+    texts.ok_or_else(|| Fault::InvalidParameterValue(format!("Argument `{name}` must be a list of texts.")))
+}
+
 /// A whole number, or nothing. Numeric text counts, as it does for integer fields.
 pub(crate) fn integer(args: &Map, name: &str) -> Result<Option<i64>, Fault> {
     let number = match args.get(name) {

@@ -163,7 +163,7 @@ async fn a_delete_finds_the_stack_that_nobody_could_undo() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_caller_who_waits_with_heartbeats_takes_no_permit() {
+async fn g34_a_caller_who_waits_with_heartbeats_takes_no_permit() {
     let world = World::new().await;
     let configuration =
         world.configuration("").replace("[DEFAULT]", "[DEFAULT]\nexecutor_thread_pool_size = 1");

@@ -148,7 +148,7 @@ async fn a_token_that_is_no_good_leaves_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_heat_refuses_is_told_in_heats_words_and_undone() {
+async fn g32_what_heat_refuses_is_told_in_heats_words_and_undone() {
     let world = World::new().await;
     let (worker, caller, model) = begin(&world).await;
     let text = "Property error: resources.master.properties.flavor: 100% of %(name)s is \"wrong\"";

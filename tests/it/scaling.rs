@@ -95,6 +95,38 @@ async fn g17_the_agent_that_runs_nothing_is_the_one_that_disappears() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn g18_the_agent_that_the_caller_named_is_the_one_that_disappears() {
+    let world = World::new().await;
+    let worker = worker(&world, "drain_deadline = \"1s\"").await;
+    let caller = Caller::new(&world).await;
+    let uuid = bay(&caller, 3).await;
+    let named = address(&world.sandbox, 1);
+    let naming = |agents: i64, names: &[&str]| {
+        let mut args = scale(&uuid, agents);
+        args["nodes_to_remove"] = json!(names);
+        args
+    };
+    for (agents, names) in [
+        (3, vec![&*named]),
+        (4, vec![&*named]),
+        (2, vec!["10.9.9.9"]),
+        (2, vec![&*named, &address(&world.sandbox, 0)]),
+    ] {
+        let error = caller.call("bay_update", naming(agents, &names)).await.expect_err("it cannot be done");
+        assert_eq!(failure_class(&error), "InvalidParameterValue", "{agents} {names:?}: {error}");
+        let bay = caller.wait_for_status(&uuid, "CREATE_COMPLETE").await;
+        assert_eq!(data(&bay)["node_count"], 3);
+    }
+    assert_eq!(indexes(&world.sandbox), [0, 1, 2]);
+    // It has work, and the others have none.
+    assert!(marathon(&world.sandbox).occupy(&named, 1));
+    caller.call("bay_update", naming(2, &[&named])).await.expect("the update is accepted");
+    caller.wait_for_status(&uuid, "UPDATE_COMPLETE").await;
+    assert_eq!(indexes(&world.sandbox), [0, 2]);
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn g17_the_next_update_names_nobody_and_a_place_is_not_used_again() {
     let world = World::new().await;
     let worker = worker(&world, "").await;

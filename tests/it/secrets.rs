@@ -56,7 +56,7 @@ async fn made_for(world: &World, bay: &str) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_secret_is_in_logs_database_notifications_or_replies() {
+async fn g35_no_secret_is_in_logs_database_notifications_or_replies() {
     let mut world = World::new().await;
     world.log_filter = "trace".to_owned();
     let worker = world.worker().await;

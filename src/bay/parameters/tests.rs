@@ -133,7 +133,7 @@ fn what_has_no_value_is_left_out() {
 }
 
 #[test]
-fn the_template_declares_what_is_sent_and_is_sent_what_it_requires() {
+fn g15_the_template_declares_what_is_sent_and_is_sent_what_it_requires() {
     let templates = Templates::embedded();
     let declared = declared(&templates.for_distro("ubuntu").unwrap().root);
     assert!(declared.len() > 45, "the reader of this test missed some: {declared:?}");
@@ -227,7 +227,7 @@ fn what_cannot_be_built_is_refused_with_the_reason() {
 }
 
 #[test]
-fn a_quorum_is_a_true_majority() {
+fn g11_a_quorum_is_a_true_majority() {
     for (masters, majority) in [(1, 1), (3, 2), (5, 3), (7, 4)] {
         assert_eq!(quorum(masters), Ok(majority));
     }

@@ -170,6 +170,8 @@ impl Write for CreateBay {
 
 pub(super) struct Update;
 
+const NODES_TO_REMOVE: &str = "nodes_to_remove";
+
 #[async_trait]
 impl Method for Update {
     fn name(&self) -> &'static str {
@@ -185,12 +187,14 @@ impl Method for Update {
     }
 
     fn arguments(&self) -> &'static [Argument] {
-        const TAKES: &[Argument] = &[required("bay").object(objects::BAY), WAIT, NOTIFY_QUEUE];
+        const TAKES: &[Argument] =
+            &[required("bay").object(objects::BAY), optional(NODES_TO_REMOVE).list(), WAIT, NOTIFY_QUEUE];
         TAKES
     }
 
     async fn run(&self, call: &Call<'_>) -> Result<Action, CallError> {
         let object = arguments::object(call.args(), "bay", objects::BAY)?;
+        let leaving = arguments::texts(call.args(), NODES_TO_REMOVE)?;
         let command = Command::read(call, Kind::BayUpdate, Some(&object))?;
         let ident = object.text("uuid").unwrap_or_default().to_owned();
         let uuid = Uuid::parse_str(&ident).map_err(|_| Fault::BayNotFound(ident))?;
@@ -214,7 +218,7 @@ impl Method for Update {
         }
         let repair = is_broken(call, uuid, node_count).await?;
         let scope = call.scope.clone();
-        Ok(Action::Write(Box::new(UpdateBay { command, uuid, scope, node_count, repair })))
+        Ok(Action::Write(Box::new(UpdateBay { command, uuid, scope, node_count, leaving, repair })))
     }
 }
 
@@ -251,6 +255,8 @@ struct UpdateBay {
     uuid: Uuid,
     scope: Scope,
     node_count: Option<i64>,
+    /// The agents that are to go, by their addresses.
+    leaving: Vec<String>,
     repair: bool,
 }
 
@@ -259,6 +265,10 @@ impl Write for UpdateBay {
     async fn apply(&self, tx: &mut Transaction) -> Result<Written, CallError> {
         let bay = locate(tx, &self.scope, self.uuid).await?;
         let wanted = self.node_count.or(bay.node_count);
+        if !self.leaving.is_empty() && wanted >= bay.node_count {
+            let text = format!("{NODES_TO_REMOVE} names agents, and the bay is not to have fewer of them.");
+            return Err(Fault::InvalidParameterValue(text).into());
+        }
         let repair = self.repair && wanted == bay.node_count;
         if wanted == bay.node_count && !repair {
             let model = match bay.model_id.as_deref().and_then(|id| Uuid::parse_str(id).ok()) {
@@ -268,7 +278,12 @@ impl Write for UpdateBay {
             let version = objects::version_or_latest(objects::BAY, self.command.object_version.as_deref())?;
             return Ok(Written::Answer(objects::bay_primitive(&bay, model.as_ref(), version)?));
         }
-        begin_update(tx, &self.command, bay, wanted, repair.then(Repair::default)).await
+        let progress = Progress {
+            repair: repair.then(Repair::default),
+            nodes_to_remove: self.leaving.clone(),
+            ..self.command.progress()
+        };
+        begin_update(tx, &self.command, bay, wanted, progress).await
     }
 }
 
@@ -278,7 +293,7 @@ pub(super) async fn begin_update(
     command: &Command,
     bay: Bay,
     node_count: Option<i64>,
-    repair: Option<Repair>,
+    progress: Progress,
 ) -> Result<Written, CallError> {
     let refusal = |status: &str| Fault::NotSupported {
         operation: format!("Updating a bay when stack status is \"{status}\""),
@@ -296,7 +311,7 @@ pub(super) async fn begin_update(
     };
     let changed = Bay { node_count, status: Some(Status::UpdateInProgress), status_reason: None, ..bay };
     tx.update_bay(&changed).await?;
-    let progress = Progress { before: Some(before), repair, ..command.progress() };
+    let progress = Progress { before: Some(before), ..progress };
     command.begin(tx, &changed, &progress).await
 }
 

@@ -132,7 +132,7 @@ impl Write for RotateAuthority {
     async fn apply(&self, tx: &mut Transaction) -> Result<Written, CallError> {
         let bay = locate(tx, &self.scope, self.uuid).await?;
         let node_count = bay.node_count;
-        begin_update(tx, &self.command, bay, node_count, None).await
+        begin_update(tx, &self.command, bay, node_count, self.command.progress()).await
     }
 }
 
