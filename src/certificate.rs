@@ -15,7 +15,7 @@ use std::fmt;
 use secrecy::SecretString;
 
 pub use forge::Forge;
-pub use issue::{Authority, NewPair, Node};
+pub use issue::{Authority, NewPair, Node, is_expired};
 pub use keep::{Certificates, Label, Role};
 pub use key::PrivateKey;
 pub(crate) use key::random_text;

@@ -10,8 +10,11 @@ use uuid::Uuid;
 /// What the nodes of a bay with TLS are given. Texts of certificates and keys are PEM.
 #[derive(Debug, Clone)]
 pub struct Secrets {
+    /// The bay's authority, and behind it those that it has replaced: all that a client needs to verify the nodes of
+    /// every generation, which keep what they were built with.
     pub ca_certificate: String,
-    /// One for all nodes, for clients and servers, with the name that [`node_name`] says.
+    /// One for all nodes, for clients and servers, with the name that [`node_name`] says; behind it the authority's
+    /// certificates by those that it has replaced, for nodes that trust only one of them.
     pub node_certificate: String,
     pub node_key: SecretString,
     pub mesos_principal: String,
@@ -75,13 +78,21 @@ pub struct Names {
     pub client: Uuid,
 }
 
-/// What the nodes serve with, and whom they trust.
+/// What the nodes serve with, and whom they trust. Made at once and never changed: of an earlier generation's past, each
+/// has what it needs.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct NodeTexts {
     pub ca_certificate: String,
     pub certificate: String,
     #[serde(serialize_with = "expose")]
     pub key: SecretString,
+    /// The authorities that nodes may still serve with, the latest first.
+    #[serde(default)]
+    pub older: Vec<String>,
+    /// The way from this authority to the oldest that can be reached: its certificate by the one before it, that one's
+    /// by the one before that, and so on.
+    #[serde(default)]
+    pub crosses: Vec<String>,
 }
 
 impl fmt::Debug for NodeTexts {
@@ -101,6 +112,12 @@ pub struct Access {
     pub marathon_password: SecretString,
     #[serde(serialize_with = "expose")]
     pub zookeeper_password: SecretString,
+}
+
+/// Certificates in one text, one behind the other.
+fn bundle(first: &str, others: &[String]) -> String {
+    let all = std::iter::once(first).chain(others.iter().map(String::as_str));
+    all.map(|text| format!("{}\n", text.trim_end())).collect()
 }
 
 /// Only for what is encrypted before it is stored.
@@ -130,8 +147,8 @@ impl Kept {
     fn of(&self, generation: &Generation) -> Option<Secrets> {
         let (node, access) = (generation.node.clone()?, self.access.clone()?);
         Some(Secrets {
-            ca_certificate: node.ca_certificate,
-            node_certificate: node.certificate,
+            ca_certificate: bundle(&node.ca_certificate, &node.older),
+            node_certificate: bundle(&node.certificate, &node.crosses),
             node_key: node.key,
             mesos_principal: access.mesos_principal,
             mesos_secret: access.mesos_secret,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use futures_util::future::try_join_all;
 use tokio::sync::Semaphore;
+use uuid::Uuid;
 
 use super::issue::authority_name;
 use super::{Authority, Error, NewPair, Node, Pair, PrivateKey, Rules};
@@ -31,9 +32,14 @@ impl Forge {
         try_join_all((0..count).map(|_| self.run(move || PrivateKey::generate(bits)))).await
     }
 
-    /// A new authority for a bay.
-    pub async fn authority(&self, bay: &Bay, key: NewPair) -> Result<(Authority, Pair), Error> {
-        let name = authority_name(bay.uuid, bay.name.as_deref());
+    /// A new authority for a bay; the successor of another has the uuid that its pair is kept under.
+    pub async fn authority(
+        &self,
+        bay: &Bay,
+        successor: Option<Uuid>,
+        key: NewPair,
+    ) -> Result<(Authority, Pair), Error> {
+        let name = authority_name(bay.uuid, bay.name.as_deref(), successor);
         let days = self.rules.valid_for;
         self.run(move || Authority::create(key, &name, days)).await
     }
@@ -42,6 +48,12 @@ impl Forge {
     pub async fn open(&self, pair: Pair) -> Result<Authority, Error> {
         let days = self.rules.valid_for;
         self.run(move || Authority::open(&pair, days)).await
+    }
+
+    /// The certificate of an authority as another one, which was kept, signs it.
+    pub async fn cross(&self, pair: Pair, other: String) -> Result<String, Error> {
+        let days = self.rules.valid_for;
+        self.run(move || Authority::open(&pair, days)?.cross(&other)).await
     }
 
     /// What the conductor and the nodes of a bay show to each other.

@@ -66,19 +66,19 @@ impl Authority {
         let subject = common_name(name)?;
         let valid_for = DAY * days;
         let extensions = vec![
-            extension(&BasicConstraints { ca: true, path_len_constraint: Some(0) }, true)?,
+            // Where Magnum allows no authority below this one: its successor is to be there (see `cross`).
+            extension(&BasicConstraints { ca: true, path_len_constraint: None }, true)?,
             extension(&KeyUsage(KeyUsages::KeyCertSign.into()), true)?,
         ];
         let contents = Contents { subject: subject.clone(), public_key, extensions };
-        let certificate = signed(&key, subject, contents, valid_for)?;
+        let certificate = signed(&key, subject, contents, validity(valid_for)?)?;
         let pair = pair(&certificate, &key)?;
         Ok((Self { certificate, key, valid_for }, pair))
     }
 
     /// An authority as a store keeps it.
     pub fn open(pair: &Pair, days: u32) -> Result<Self, Error> {
-        let certificate = Certificate::from_pem(&pair.certificate)
-            .map_err(|error| Error::unusable("an authority's certificate cannot be read", error))?;
+        let certificate = read(&pair.certificate)?;
         let key = PrivateKey::read(&pair.private_key, pair.passphrase.as_ref())?;
         Ok(Self { certificate, key, valid_for: DAY * days })
     }
@@ -114,11 +114,52 @@ impl Authority {
         Ok(Node { certificate: pem(&self.sign(contents)?)?, key: key.to_pem() })
     }
 
+    /// The certificate of another authority as this one signs it: with it on the way, whoever trusts this one trusts
+    /// what the other has signed (RFC 4210, section 4.4: new with old). No longer good than this one is.
+    pub fn cross(&self, other: &str) -> Result<String, Error> {
+        let own = &self.certificate.tbs_certificate;
+        if !allows_authorities(own)? {
+            return Err(Error::Unusable("an authority may not sign another".to_owned()));
+        }
+        let other = read(other)?.tbs_certificate;
+        let mut validity = validity(self.valid_for)?;
+        let ends = [own.validity.not_after, other.validity.not_after, validity.not_after];
+        validity.not_after =
+            ends.into_iter().min_by_key(|end| end.to_unix_duration()).expect("there are three");
+        if validity.not_after.to_unix_duration() < now() {
+            return Err(Error::Unusable("an authority is out of date".to_owned()));
+        }
+        let contents = Contents {
+            subject: other.subject,
+            public_key: other.subject_public_key_info,
+            extensions: other.extensions.unwrap_or_default(),
+        };
+        pem(&signed(&self.key, own.subject.clone(), contents, validity)?)
+    }
+
     pub(super) fn sign(&self, contents: Contents) -> Result<Certificate, Error> {
         // Its own name as it stands there, which the bay's may not be any more.
         let issuer = self.certificate.tbs_certificate.subject.clone();
-        signed(&self.key, issuer, contents, self.valid_for)
+        signed(&self.key, issuer, contents, validity(self.valid_for)?)
     }
+}
+
+/// Whether a certificate that can be read is good no more.
+pub fn is_expired(certificate: &str) -> bool {
+    let ends = |read: Certificate| read.tbs_certificate.validity.not_after.to_unix_duration();
+    read(certificate).is_ok_and(|certificate| ends(certificate) < now())
+}
+
+/// Any limit counts as none allowed: successors have successors.
+fn allows_authorities(of: &TbsCertificate) -> Result<bool, Error> {
+    let constraints = of.get::<BasicConstraints>();
+    let found = constraints.map_err(|error| Error::unusable("an authority cannot be read", error))?;
+    Ok(found.is_some_and(|(_, found)| found.ca && found.path_len_constraint.is_none()))
+}
+
+fn read(pem: &str) -> Result<Certificate, Error> {
+    let read = Certificate::from_pem(pem);
+    read.map_err(|error| Error::unusable("an authority's certificate cannot be read", error))
 }
 
 pub(super) fn pem(certificate: &Certificate) -> Result<String, Error> {
@@ -148,7 +189,7 @@ fn signed(
     key: &PrivateKey,
     issuer: Name,
     contents: Contents,
-    valid_for: Duration,
+    validity: Validity,
 ) -> Result<Certificate, Error> {
     let Contents { subject, public_key, extensions } = contents;
     let algorithm = AlgorithmIdentifierOwned {
@@ -160,7 +201,7 @@ fn signed(
         serial_number: SerialNumber::new(Uuid::new_v4().as_bytes()).map_err(encoding)?,
         signature: algorithm.clone(),
         issuer,
-        validity: validity(valid_for)?,
+        validity,
         subject,
         subject_public_key_info: public_key,
         issuer_unique_id: None,
@@ -174,9 +215,14 @@ fn signed(
 
 /// From a day ago, for whose clock is late, until so long from now.
 fn validity(valid_for: Duration) -> Result<Validity, Error> {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let now = Duration::from_secs(now.as_secs());
+    let now = now();
     Ok(Validity { not_before: time(now.saturating_sub(DAY))?, not_after: time(now + valid_for)? })
+}
+
+/// In whole seconds, as X.509 has them.
+fn now() -> Duration {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Duration::from_secs(now.as_secs())
 }
 
 /// X.509 writes years with two digits until 2049.
@@ -195,10 +241,12 @@ fn common_name(name: &str) -> Result<Name, Error> {
     Ok(RdnSequence(vec![RelativeDistinguishedName(only)]))
 }
 
-/// What a bay's authority is called: as the bay, or, where X.509 cannot hold that, by its uuid.
-pub(crate) fn authority_name(bay: Uuid, name: Option<&str>) -> String {
-    let fits = |name: &&str| (1..=LONGEST_NAME).contains(&name.chars().count());
-    name.filter(fits).map_or_else(|| bay.to_string(), str::to_owned)
+/// What a bay's authority is called: as the bay, or, where X.509 cannot hold that, by its uuid. A successor has some of
+/// its pair's uuid behind that: Java's key stores, and ZooKeeper's, tell authorities apart by nothing but their names.
+pub(crate) fn authority_name(bay: Uuid, name: Option<&str>, successor: Option<Uuid>) -> String {
+    let tag = successor.map(|pair| format!(" {:08x}", pair.as_fields().0)).unwrap_or_default();
+    let named = name.filter(|name| !name.is_empty()).map(|name| format!("{name}{tag}"));
+    named.filter(|name| name.chars().count() <= LONGEST_NAME).unwrap_or_else(|| format!("{bay}{tag}"))
 }
 
 pub(super) fn encoding(error: impl fmt::Display) -> Error {

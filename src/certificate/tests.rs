@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use rcgen::{CertificateParams, CustomExtension, DnType, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CustomExtension, DnType, IsCa, KeyPair};
 use secrecy::ExposeSecret as _;
 use uuid::Uuid;
 use x509_parser::certificate::X509Certificate;
@@ -80,7 +80,64 @@ fn an_authority_is_as_magnum_makes_it() {
         assert_eq!(days, 1826);
         assert!(certificate.serial.bits() > 64 && certificate.serial.bits() <= 128);
     });
-    assert_eq!(extensions, ["basicConstraints true Some(0) !", "keyUsage Key Cert Sign !"]);
+    assert_eq!(extensions, ["basicConstraints true None !", "keyUsage Key Cert Sign !"]);
+}
+
+#[test]
+fn an_authority_is_signed_by_the_one_before_it_for_as_long_as_that_is_good() {
+    let (old, old_pair) = Authority::create(key(), "b1", 1).unwrap();
+    let other = PrivateKey::generate(2048).unwrap();
+    let (_, new_pair) = Authority::create(other, "b1 2", 1825).unwrap();
+    let cross = old.cross(&new_pair.certificate).unwrap();
+    let of = |pem: &str, look: &mut dyn FnMut(&X509Certificate<'_>)| seen(pem, |found| look(found));
+    let (mut old_ends, mut old_key, mut new_key) = (0, Vec::new(), Vec::new());
+    of(&old_pair.certificate, &mut |old| {
+        old_ends = old.validity().not_after.timestamp();
+        old_key = old.public_key().raw.to_vec();
+    });
+    let extensions = of(&new_pair.certificate, &mut |new| new_key = new.public_key().raw.to_vec());
+    let kept = of(&cross, &mut |cross| {
+        assert_eq!(
+            (cross.subject().to_string(), cross.issuer().to_string()),
+            ("CN=b1 2".into(), "CN=b1".into())
+        );
+        assert_eq!(cross.public_key().raw, new_key);
+        assert_eq!(cross.validity().not_after.timestamp(), old_ends);
+        let (_, signer) = x509_parser::x509::SubjectPublicKeyInfo::from_der(&old_key).unwrap();
+        cross.verify_signature(Some(&signer)).unwrap();
+    });
+    assert_eq!(kept, extensions);
+}
+
+/// An authority that the deployment's former conductor, or somebody else, has made.
+fn foreign(constraint: BasicConstraints, ends: i32) -> Authority {
+    let mut params = CertificateParams::default();
+    params.distinguished_name.push(DnType::CommonName, "b1");
+    params.is_ca = IsCa::Ca(constraint);
+    params.not_after = rcgen::date_time_ymd(ends, 1, 1);
+    let key = KeyPair::generate().unwrap();
+    let certificate = params.self_signed(&key).unwrap().pem();
+    let private_key = key.serialize_pem().into();
+    Authority::open(&Pair { certificate, private_key, passphrase: None, intermediates: None }, 1).unwrap()
+}
+
+#[test]
+fn an_authority_that_may_have_none_below_it_signs_none() {
+    let new = Authority::create(key(), "b1 2", 1).unwrap().1.certificate;
+    for limit in [0, 1] {
+        let refused = foreign(BasicConstraints::Constrained(limit), 2049).cross(&new).unwrap_err();
+        assert_eq!(refused.to_string(), "an authority may not sign another");
+    }
+    let refused = foreign(BasicConstraints::Unconstrained, 2001).cross(&new).unwrap_err();
+    assert_eq!(refused.to_string(), "an authority is out of date");
+}
+
+#[test]
+fn what_is_out_of_date_is_known() {
+    let certificate = |ends| foreign(BasicConstraints::Unconstrained, ends).certificate().unwrap();
+    assert!(is_expired(&certificate(2001)));
+    assert!(!is_expired(&certificate(2049)));
+    assert!(!is_expired("no certificate"));
 }
 
 #[test]
@@ -134,9 +191,19 @@ fn a_kept_key_opens_with_its_passphrase_only() {
 #[test]
 fn an_authority_is_called_as_its_bay_where_x509_can_hold_that() {
     let uuid = Uuid::new_v4();
-    assert_eq!(authority_name(uuid, Some("b1")), "b1");
+    assert_eq!(authority_name(uuid, Some("b1"), None), "b1");
     for name in [None, Some(""), Some(&*"x".repeat(65))] {
-        assert_eq!(authority_name(uuid, name), uuid.to_string());
+        assert_eq!(authority_name(uuid, name, None), uuid.to_string());
+    }
+}
+
+#[test]
+fn a_successor_has_another_name_that_x509_can_hold() {
+    let (uuid, pair) = (Uuid::new_v4(), Uuid::from_u128(0x0123_4567 << 96 | 1));
+    assert_eq!(authority_name(uuid, Some("b1"), Some(pair)), "b1 01234567");
+    let long = "x".repeat(56);
+    for name in [None, Some(long.as_str())] {
+        assert_eq!(authority_name(uuid, name, Some(pair)), format!("{uuid} 01234567"));
     }
 }
 

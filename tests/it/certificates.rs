@@ -1,6 +1,7 @@
 //! Certificates of bays, asked for over the broker: made, signed, kept in each store, rotated, and gone with the bay.
 
 mod openssl;
+mod rollover;
 mod rotation;
 mod signing;
 mod stores;

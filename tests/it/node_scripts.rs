@@ -99,10 +99,8 @@ async fn good_boot(specification: &Value) -> Outcome {
         assert_eq!((told.status.as_str(), told.token.as_str()), ("SUCCESS", TOKEN), "{}", told.reason);
     }
     assert_eq!(outcome.told.len(), 2);
-    // OpenSSL salts a key store anew.
     let lasting = |run: &Run| {
         let files = run.files.iter().filter(|(path, _)| !path.starts_with("/var/log/"));
-        let files = files.filter(|(path, _)| !path.ends_with(".p12"));
         files.map(|(path, file)| (path.clone(), file.clone())).collect::<BTreeMap<_, _>>()
     };
     assert_eq!(lasting(&outcome.runs[0]), lasting(&outcome.runs[1]), "a second run changes nothing");
@@ -128,6 +126,32 @@ fn assert_secrets_are_kept(outcome: &Outcome) {
             assert_eq!(mode, "-rw-------", "{path}");
         }
     }
+}
+
+/// A master serves with the whole chain, and trusts the authority from before the rotation too.
+fn assert_generations_are_known(outcome: &Outcome) {
+    let certificates = |text: &str| -> Vec<String> {
+        let parts = text.split_inclusive("-----END CERTIFICATE-----\n");
+        parts.filter_map(|part| Some(part.get(part.rfind("-----BEGIN CERTIFICATE")?..)?.to_owned())).collect()
+    };
+    let authorities = certificates(outcome.file("/etc/mesos-bay/tls/ca.pem"));
+    let chain = certificates(outcome.file("/etc/mesos-bay/tls/certificate.pem"));
+    assert_eq!((authorities.len(), chain.len()), (2, 2));
+    let (_, store) = &outcome.runs[0].files["/etc/mesos-bay/marathon.jks"];
+    let mut entries = store.split("entry ").skip(1).map(|entry| {
+        let (alias, _) = entry.split_once('\n').unwrap();
+        (alias, certificates(entry))
+    });
+    assert_eq!(entries.next(), Some(("marathon", chain.clone())));
+    for (alias, authority) in ["authority-1", "authority-2"].into_iter().zip(authorities) {
+        assert_eq!(entries.next(), Some((alias, vec![authority])));
+    }
+    assert_eq!(entries.next(), None);
+    assert_eq!(outcome.runs[0].files["/etc/mesos-bay/marathon.jks"].0, "-rw-------");
+    let keys = outcome.file("/etc/mesos-bay/zookeeper.pem");
+    let (_, served) = keys.split_once("-----END PRIVATE KEY-----\n").unwrap();
+    assert_eq!(certificates(served), chain);
+    assert!(!outcome.runs[0].files.contains_key("/etc/mesos-bay/marathon.p12"), "what was in between goes");
 }
 
 fn escaped(secret: &str) -> String {
@@ -159,6 +183,8 @@ async fn a_master_with_tls_is_set_up_on_every_distribution() {
             marathon.contains_key("MARATHON_DISABLE_HTTP") && !marathon.contains_key("MARATHON_HTTP_PORT")
         );
         assert_eq!(marathon["LIBPROCESS_SSL_VERIFY_CERT"], "true");
+        assert_eq!(marathon["MESOSPHERE_KEYSTORE_PATH"], "/etc/mesos-bay/marathon.jks");
+        assert_generations_are_known(&outcome);
         assert!(outcome.file("/etc/hosts").contains("10.9.0.1 1234.mesos.bay"));
         assert!(outcome.file("/etc/mesos-bay/stunnel.conf").contains("checkHost = 1234.mesos.bay"));
         assert_secrets_are_kept(&outcome);
@@ -178,6 +204,32 @@ async fn an_agent_with_tls_is_set_up_on_every_distribution() {
         // Without these an executor could not speak to its agent.
         assert_eq!(executors["LIBPROCESS_SSL_ENABLED"], "true", "{distribution}");
         assert_secrets_are_kept(&outcome);
+    }
+}
+
+/// Nova takes 65535 bytes, in base64, and with them ends how many authorities a node can be told of.
+#[tokio::test]
+async fn user_data_fits_with_as_much_of_the_past_as_a_node_is_told() {
+    const PAST: usize = 10_000;
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let full = std::fs::read_to_string(root.join("tests/nodes/full.json")).unwrap();
+    let mut parameters: Value = serde_json::from_str(&full).unwrap();
+    for name in ["ca_certificate", "node_certificate"] {
+        let now = parameters[name].as_str().unwrap();
+        parameters[name] = json!(now.to_owned() + &format!("{}\n", "x".repeat(64)).repeat(PAST / 2 / 65 + 1));
+    }
+    let directory = tempfile::tempdir().unwrap();
+    for distribution in ["ubuntu", "centos", "coreos"] {
+        for role in ["master", "agent"] {
+            let mut render = Command::new(python::interpreter());
+            render.arg(root.join("tests/nodes/render.py")).arg(root.join("config/heat"));
+            render.args([distribution, role]).arg(parameters.to_string()).arg(directory.path());
+            let output = render.stdin(Stdio::null()).output().await.unwrap();
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+            let told = std::fs::metadata(directory.path().join("user-data")).unwrap().len();
+            let sent = told.div_ceil(3) * 4;
+            assert!(sent <= 65_535, "{distribution} {role}: {told} bytes, {sent} in base64");
+        }
     }
 }
 

@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use mesos_conductor::client::CallError;
 use mesos_conductor::operation::record::Kind;
+use mesos_conductor::store::{Store, StoreSettings, Vault};
 use mesos_conductor_sandbox::{Action, Rule, Sandbox, Service};
 use serde_json::{Value, json};
 
-use crate::support::{Caller, World, data, failure_class, object};
+use crate::support::{Caller, ENCRYPTION_KEY, World, data, failure_class, object};
 use crate::{assert_one_reply, call_the_doomed};
 
 /// One command whose worker dies at `point`.
@@ -146,6 +147,7 @@ async fn check_end(
         if kind == Kind::CaRotate {
             let bay = caller.bay(&bay.expect("a bay")).await.expect("it is there");
             assert_eq!(data(&bay)["status"], "CREATE_COMPLETE");
+            assert_past(caller.world, &bay, 0).await;
             assert_remaining(sandbox, 1);
             return assert_pairs(caller.world, 1).await;
         }
@@ -176,6 +178,7 @@ async fn check_end(
         }
         Kind::CaRotate => {
             assert_eq!(data(&answer)["status"], "UPDATE_COMPLETE");
+            assert_past(caller.world, &answer, 1).await;
             assert_remaining(sandbox, 1);
             assert_pairs(caller.world, 1).await;
         }
@@ -203,6 +206,18 @@ async fn assert_pairs(world: &World, bays: usize) {
     let pairs = world.database.texts("SELECT uuid FROM x509keypair").await;
     assert_eq!(pairs.len(), bays * 2, "pairs: {pairs:?}");
     assert_eq!(world.database.texts("SELECT bay_uuid FROM bay_secret").await.len(), bays);
+}
+
+/// As many authorities before the one in force, and a way to each.
+async fn assert_past(world: &World, bay: &Value, generations: usize) {
+    let vault = Vault::new(&[ENCRYPTION_KEY.into()]).expect("it is a key");
+    let settings = StoreSettings::new(world.database_url.as_str());
+    let store = Store::connect(&settings, vault).await.expect("the database answers");
+    let uuid = data(bay)["uuid"].as_str().expect("a uuid").parse().expect("it is one");
+    let kept = store.bay_secrets(uuid).await.expect("it can be read").expect("it is kept");
+    let nodes = kept.current.node.expect("TLS is on");
+    assert_eq!((nodes.older.len(), nodes.crosses.len()), (generations, generations));
+    store.close().await;
 }
 
 /// One of everything that a living bay needs, and nothing else.

@@ -66,7 +66,8 @@ def make_packages(zookeeper):
         "mesos.tgz": archive({"sbin/mesos-master": service, "sbin/mesos-agent": service, "lib/libmesos.so": b""}),
         "marathon.tgz": archive({"bin/marathon": service}),
         "zookeeper.tgz": archive({"bin/zkServer.sh": server.encode()}),
-        "java.tgz": archive({"bin/java": b"#!/bin/sh\n"}),
+        "java.tgz": archive({
+            "bin/java": b"#!/bin/sh\n", "bin/keytool": (HERE / "stand_ins/keytool").read_bytes()}),
         "docker.tgz": archive({"dockerd": b"#!/bin/sh\nexec sleep 600\n"}),
     })
 
@@ -81,19 +82,26 @@ def package_parameters(wanted):
 
 
 def certificates(directory, name):
-    """An authority and, signed by it, the one certificate of a bay's nodes."""
+    """An authority that has replaced another, and, signed by it, the one certificate of a bay's nodes."""
 
     def openssl(*words):
         subprocess.run(["openssl", *words], cwd=directory, check=True, stderr=subprocess.DEVNULL)
 
     key = ("-newkey", "rsa:2048", "-nodes")
-    openssl("req", "-x509", *key, "-subj", "/CN=bay", "-keyout", "ca.key", "-out", "ca.crt", "-days", "2")
+    sign = ("x509", "-req", "-days", "2", "-extfile", "extensions")
+    openssl("req", "-x509", *key, "-subj", "/CN=bay", "-keyout", "old.key", "-out", "old.crt", "-days", "2")
+    openssl("req", "-x509", *key, "-subj", "/CN=bay 2", "-keyout", "ca.key", "-out", "ca.crt", "-days", "2")
+    openssl("req", "-new", "-key", "ca.key", "-subj", "/CN=bay 2", "-out", "cross.csr")
+    (directory / "extensions").write_text("basicConstraints=critical,CA:true\n")
+    openssl(*sign, "-in", "cross.csr", "-CA", "old.crt", "-CAkey", "old.key", "-out", "cross.crt")
     openssl("req", *key, "-subj", f"/CN={name}", "-keyout", "node.key", "-out", "node.csr")
     (directory / "extensions").write_text(f"subjectAltName=DNS:{name},DNS:localhost\n")
-    openssl("x509", "-req", "-in", "node.csr", "-CA", "ca.crt", "-CAkey", "ca.key", "-days", "2",
-            "-extfile", "extensions", "-out", "node.crt")
-    text = lambda file: (directory / file).read_text()
-    return {"ca_certificate": text("ca.crt"), "node_certificate": text("node.crt"), "node_key": text("node.key")}
+    openssl(*sign, "-in", "node.csr", "-CA", "ca.crt", "-CAkey", "ca.key", "-out", "node.crt")
+    text = lambda *files: "".join((directory / file).read_text() for file in files)
+    return {
+        "ca_certificate": text("ca.crt", "old.crt"), "node_certificate": text("node.crt", "cross.crt"),
+        "node_key": text("node.key"),
+    }
 
 
 def make_root(directory):
@@ -111,7 +119,7 @@ def make_root(directory):
         (root / "usr/sbin" / name).unlink(missing_ok=True)
     (root / "etc/pki/ca-trust/source/anchors").mkdir(parents=True, exist_ok=True)
     # What the machine happens to have is not what a node has.
-    for name in ("java", "stunnel", "stunnel4", "dockerd"):
+    for name in ("java", "keytool", "stunnel", "stunnel4", "dockerd"):
         for place in ("bin", "sbin", "local/bin"):
             (root / "usr" / place / name).unlink(missing_ok=True)
     return root

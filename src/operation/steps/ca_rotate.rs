@@ -102,7 +102,8 @@ impl Step for MakeNext {
         }
         certificates::write(scene, &kept).await?;
         let named = kept.next.take().unwrap_or_default();
-        let next = certificates::complete(scene, &named, kept.current.node.is_some()).await?;
+        let (current, tls) = (&kept.current, kept.current.node.is_some());
+        let next = certificates::complete(scene, &named, tls, Some(current)).await?;
         let on_nodes = next.node.is_some();
         kept.next = Some(next);
         certificates::write(scene, &kept).await?;
@@ -144,9 +145,9 @@ impl Step for UpdateStack {
 }
 
 fn has_next(stack: &Stack, kept: &Kept) -> bool {
-    let wanted = kept.next.as_ref().and_then(|next| next.node.as_ref()).map(|node| &node.ca_certificate);
-    wanted.is_some_and(|wanted| {
-        stack.parameters.get("ca_certificate").is_some_and(|seen| seen.trim() == wanted.trim())
+    kept.next_secrets().is_some_and(|wanted| {
+        let seen = stack.parameters.get("ca_certificate");
+        seen.is_some_and(|seen| seen.trim() == wanted.ca_certificate.trim())
     })
 }
 

@@ -3,6 +3,8 @@
 //! Under which names they are kept is committed before any is made ([`Generation::named`]), so that a step that runs
 //! again takes up what is there, and whoever undoes or deletes knows all of it.
 
+mod rollover;
+
 use std::collections::BTreeSet;
 
 use async_trait::async_trait;
@@ -14,6 +16,7 @@ use crate::certificate::{self, Authority, Label, NewPair, Role, keep, random_tex
 use crate::error::Fault;
 use crate::operation::step::{Change, Scene, Step, StepError};
 use crate::store::{Key, Scope, Visibility};
+use rollover::Past;
 
 /// Characters of a password within a bay: 120 bits.
 const PASSWORD: usize = 24;
@@ -40,7 +43,7 @@ impl Step for Make {
                 named
             }
         };
-        kept.current = complete(scene, &kept.current, kept.access.is_some()).await?;
+        kept.current = complete(scene, &kept.current, kept.access.is_some(), None).await?;
         write(scene, &kept).await?;
         Ok(Change::proceed().save(with_references(scene.subject, &kept.current)))
     }
@@ -112,11 +115,12 @@ pub(super) async fn remove(
     Ok(())
 }
 
-/// Makes what a generation still lacks.
+/// Makes what a generation still lacks, which is to replace another if there is one.
 pub(super) async fn complete(
     scene: &Scene<'_>,
     generation: &Generation,
     tls: bool,
+    before: Option<&Generation>,
 ) -> Result<Generation, StepError> {
     let Some([ca, client]) = labels(scene.subject.uuid, generation) else {
         return Err(StepError::Fatal(Fault::Internal("the bay's certificates have no names".to_owned())));
@@ -133,9 +137,8 @@ pub(super) async fn complete(
     let mut key = || keys.pop().expect("one was made for each that is missing");
     let (authority, ca_ref) = match ca_ref {
         Some(reference) => (open(scene, &reference).await?, reference),
-        None => establish(scene, &ca, key()).await?,
+        None => establish(scene, &ca, before.map(|_| ca.pair), key()).await?,
     };
-    let ca_certificate = authority.certificate().map_err(|error| failed(bay, &error))?;
     let (authority, client_ref) = match client_ref {
         Some(reference) => (authority, reference),
         None => {
@@ -146,20 +149,39 @@ pub(super) async fn complete(
     };
     let node = match &generation.node {
         Some(node) => Some(node.clone()),
-        None if node_wanted => {
-            let made = scene.forge.node(authority, key(), node_name(bay)).await;
-            let node = made.map_err(|error| failed(bay, &error))?;
-            Some(NodeTexts { ca_certificate, certificate: node.certificate, key: node.key })
-        }
+        None if node_wanted => Some(for_nodes(scene, authority, key(), before).await?),
         None => None,
     };
     Ok(Generation { names: generation.names, ca_ref: Some(ca_ref), client_ref: Some(client_ref), node })
 }
 
-async fn establish(scene: &Scene<'_>, label: &Label, key: NewPair) -> Result<(Authority, String), StepError> {
-    let made = scene.forge.authority(scene.subject, key).await;
+async fn establish(
+    scene: &Scene<'_>,
+    label: &Label,
+    successor: Option<Uuid>,
+    key: NewPair,
+) -> Result<(Authority, String), StepError> {
+    let made = scene.forge.authority(scene.subject, successor, key).await;
     let (authority, pair) = made.map_err(|error| failed(scene.subject.uuid, &error))?;
     Ok((authority, put(scene, label, &pair).await?))
+}
+
+async fn for_nodes(
+    scene: &Scene<'_>,
+    authority: Authority,
+    key: NewPair,
+    before: Option<&Generation>,
+) -> Result<NodeTexts, StepError> {
+    let bay = scene.subject.uuid;
+    let ca_certificate = authority.certificate().map_err(|error| failed(bay, &error))?;
+    let past = match before {
+        Some(before) => rollover::past(scene, before, &ca_certificate).await?,
+        None => Past::default(),
+    };
+    let made = scene.forge.node(authority, key, node_name(bay)).await;
+    let node = made.map_err(|error| failed(bay, &error))?;
+    let Past { older, crosses } = past;
+    Ok(NodeTexts { ca_certificate, certificate: node.certificate, key: node.key, older, crosses })
 }
 
 async fn put(scene: &Scene<'_>, label: &Label, pair: &certificate::Pair) -> Result<String, StepError> {

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::{authority_of, bay_of, kept, model_without_tls};
 use crate::support::{Caller, World, data, failure_class, map, object};
 
-fn waiting(bay: &str) -> Value {
+pub(super) fn waiting(bay: &str) -> Value {
     let mut args = bay_of(bay);
     args["wait"] = json!(true);
     args
@@ -32,10 +32,12 @@ async fn a_rotated_authority_is_on_the_nodes_and_the_old_one_is_gone() {
     let after = authority_of(&caller, &bay).await.unwrap();
     assert_ne!(before, after);
     let stack = world.sandbox.stack(data(&done)["stack_id"].as_str().unwrap()).unwrap();
-    assert_eq!(stack.parameters["ca_certificate"], after);
     let now = kept(&world, &bay).await.unwrap();
     let rotated = now.secrets().unwrap();
-    assert_eq!(rotated.ca_certificate, after);
+    // Whoever asks is told of the new one; new nodes trust the old one too, which older nodes serve with.
+    assert_eq!(rotated.ca_certificate, format!("{after}{before}"));
+    assert_eq!(stack.parameters["ca_certificate"], rotated.ca_certificate);
+    assert_eq!(stack.parameters["node_certificate"], rotated.node_certificate);
     assert_ne!(rotated.node_certificate, secrets.node_certificate);
     // Only the certificates: whoever got in gets in.
     assert_eq!(rotated.mesos_principal, secrets.mesos_principal);

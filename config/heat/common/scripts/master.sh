@@ -74,16 +74,39 @@ configure_mesos() {
   unit mesos-master "$(program mesos-master)"
 }
 
+# Marathon has one store for what it serves with and, as it asks the leader, for whom it trusts:
+# marathon_store password. Not PKCS #12, from which Java takes a chain by names: an authority and its certificate
+# by an older one have the same.
+marathon_store() (
+  store=$BAY/marathon.jks between=$BAY/marathon.p12 authority="" number=0
+  export STORE_PASSWORD=$1
+  umask 077
+  rm -f "$store"
+  openssl pkcs12 -export -name marathon -in "$TLS/certificate.pem" -inkey "$TLS/key.pem" \
+    -passout env:STORE_PASSWORD -out "$between"
+  keytool -importkeystore -noprompt -srckeystore "$between" -srcstoretype PKCS12 \
+    -srcstorepass:env STORE_PASSWORD -destkeystore "$store" -deststoretype JKS \
+    -deststorepass:env STORE_PASSWORD
+  rm "$between"
+  while IFS= read -r line; do
+    authority+=$line$'\n'
+    [[ $line == *"END CERTIFICATE"* ]] || continue
+    number=$((number + 1))
+    keytool -importcert -noprompt -alias "authority-$number" -keystore "$store" -storetype JKS \
+      -storepass:env STORE_PASSWORD <<<"$authority"
+    authority=""
+  done <"$TLS/ca.pem"
+)
+
 # Marathon reads options from variables too; what is secret must not stand on a command line.
 marathon_tls() {
   local password
   # Of its own, since Marathon has it in its variables, and the same again in a second run.
   password=$(sha256sum <"$TLS/key.pem" | cut -d ' ' -f 1)
-  openssl pkcs12 -export -name marathon -in "$TLS/certificate.pem" -inkey "$TLS/key.pem" -passout stdin \
-    <<<"$password" | private "$BAY/marathon.p12"
+  marathon_store "$password" >&2
   setting mesos_secret | tr -d '\n' | private "$BAY/mesos-secret"
   variables MARATHON_DISABLE_HTTP "" MARATHON_HTTPS_PORT 8443 MARATHON_LEADER_PROXY_SSL_IGNORE_HOSTNAME "" \
-    MESOSPHERE_KEYSTORE_PATH "$BAY/marathon.p12" MESOSPHERE_KEYSTORE_PASS "$password" \
+    MESOSPHERE_KEYSTORE_PATH "$BAY/marathon.jks" MESOSPHERE_KEYSTORE_PASS "$password" \
     MESOSPHERE_HTTP_CREDENTIALS "$(setting marathon_username):$(setting marathon_password)" \
     MARATHON_MESOS_AUTHENTICATION "" MARATHON_MESOS_AUTHENTICATION_PRINCIPAL "$(setting mesos_principal)" \
     MARATHON_MESOS_AUTHENTICATION_SECRET_FILE "$BAY/mesos-secret"

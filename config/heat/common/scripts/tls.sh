@@ -5,7 +5,8 @@ TLS=$BAY/tls
 
 with_tls() { [[ $(setting tls_enabled) == true ]]; }
 
-# The certificate and key of the bay's nodes, in the forms that the services read.
+# The certificate and key of the bay's nodes, in the forms that the services read. Of a bay whose authority was
+# replaced there are several authorities, and behind the certificate those on the way to the older ones.
 configure_tls() {
   local name address
   with_tls || return 0
@@ -21,13 +22,14 @@ configure_tls() {
 }
 
 # TLS of libprocess, for Mesos and for whatever talks to it: libprocess_tls true|false, whether the name of a
-# server must be in its certificate.
+# server must be in its certificate. Mesos sends the whole chain, and by itself would not take one that is long.
 libprocess_tls() {
   with_tls || return 0
   variables LIBPROCESS_SSL_ENABLED true LIBPROCESS_SSL_SUPPORT_DOWNGRADE false \
     LIBPROCESS_SSL_KEY_FILE "$TLS/key.pem" LIBPROCESS_SSL_CERT_FILE "$TLS/certificate.pem" \
     LIBPROCESS_SSL_CA_FILE "$TLS/ca.pem" LIBPROCESS_SSL_VERIFY_CERT "$1" \
-    LIBPROCESS_SSL_REQUIRE_CERT false LIBPROCESS_SSL_HOSTNAME_VALIDATION_SCHEME legacy
+    LIBPROCESS_SSL_REQUIRE_CERT false LIBPROCESS_SSL_HOSTNAME_VALIDATION_SCHEME legacy \
+    LIBPROCESS_SSL_VERIFICATION_DEPTH 10
 }
 
 # Who may call the HTTP interfaces of Mesos, and, on a master, register as an agent or a framework.
