@@ -56,11 +56,11 @@ struct Options {
     /// How many bays are built at the same time [default: 8, and 16 in the long form]
     #[arg(long)]
     bays: Option<usize>,
-    /// How many operations have to end in each row, which lasts up to four times as long for it [default: 1000 in the
+    /// How many operations have to end in each row, which lasts up to ten times as long for it [default: 1000 in the
     /// long form, that of an hour and more]
     #[arg(long)]
     operations: Option<usize>,
-    /// The document whose part `chaos` is written
+    /// The document whose part `chaos` is written; with --only these rows of it
     #[arg(long)]
     document: Option<PathBuf>,
     /// Where the logs of a row that broke a promise are kept
@@ -246,7 +246,9 @@ fn chosen(options: &Options) -> (Vec<&'static Row>, Vec<String>) {
 async fn table(options: &Options, servers: &Servers) -> anyhow::Result<bool> {
     let (rows, left_out) = chosen(options);
     anyhow::ensure!(!rows.is_empty(), "no row has such a name");
-    let each = Duration::from_secs_f64(options.seconds / f64::from(u32::try_from(rows.len())?));
+    // In the long form a row is the same whether or not the others are there.
+    let sharing = if options.seconds >= LONG { ROWS.len() } else { rows.len() };
+    let each = Duration::from_secs_f64(options.seconds / f64::from(u32::try_from(sharing)?));
     say(&format!("{} rows, {:.1} s of faults each", rows.len(), each.as_secs_f64()));
     writeln!(std::io::stdout(), "{}", report::HEAD)?;
     let (mut lines, mut kept) = (Vec::new(), true);
@@ -257,7 +259,8 @@ async fn table(options: &Options, servers: &Servers) -> anyhow::Result<bool> {
         kept &= count.holds();
     }
     if let Some(document) = &options.document {
-        report::write(document, each.as_secs_f64(), &lines, &left_out)?;
+        let seen = report::Seen { seconds: each.as_secs_f64(), lines: &lines, left_out: &left_out };
+        if options.only.is_empty() { seen.write(document)? } else { seen.replace(document)? }
     }
     for reason in &left_out {
         say(&format!("left out: {reason}"));

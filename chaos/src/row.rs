@@ -22,7 +22,9 @@ use crate::proxy::Proxy;
 use crate::servers::Server;
 
 /// How many times its share a row may last until enough operations have ended.
-const LONGEST: u32 = 4;
+const LONGEST: u32 = 10;
+/// Into how many pieces a share is cut beyond the first one, to see whether enough have ended.
+const PIECES: u32 = 4;
 /// How long the pool may take, once all is well again, to answer and to finish.
 pub(crate) const SETTLE: Duration = Duration::from_secs(90);
 /// Any 32 bytes: the workers of a pool have to be given a key.
@@ -114,7 +116,7 @@ impl Row {
         let mut struck = came + self.fault.strike(&ground, began + lasting).await?;
         let audit = Audit::new(&url, &ground.sandbox, &client)?;
         while audit.ended().await < servers.operations && began.elapsed() < lasting * LONGEST {
-            struck += self.fault.strike(&ground, Instant::now() + lasting / LONGEST).await?;
+            struck += self.fault.strike(&ground, Instant::now() + lasting / PIECES).await?;
         }
         self.fault.mend(&ground).await?;
         stage.end(SETTLE);
