@@ -363,7 +363,7 @@ async fn a_refused_look_at_a_stack_that_takes_long_is_not_the_last() {
     let until = Instant::now() + Duration::from_secs(4);
     let long = |_: &Sandbox| Instant::now() > until;
     assert!(world.sandbox.wait_until(Duration::from_secs(30), long).await);
-    let refused = Rule::new(Service::Heat, "GET", "/stacks/", Action::status(403)).times(3);
+    let refused = Rule::new(Service::Heat, "GET", "/stacks", Action::status(403)).times(3);
     world.sandbox.faults().add(refused);
     let looked = |sandbox: &Sandbox| sandbox.faults().list().iter().any(|armed| armed.hits >= 3);
     assert!(world.sandbox.wait_until(Duration::from_secs(30), looked).await, "nobody looked");

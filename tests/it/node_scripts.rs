@@ -313,7 +313,7 @@ async fn g25_the_cloud_s_authority_goes_to_the_system() {
         specification["parameters"]["openstack_ca"] = json!("-----BEGIN CERTIFICATE-----\nx\n");
         specification["parameters"]["verify_ca"] = json!(false);
         let outcome = good_boot(&specification).await;
-        assert_eq!(outcome.file(anchor), "-----BEGIN CERTIFICATE-----\nx\n\n");
+        assert_eq!(outcome.file(anchor), "-----BEGIN CERTIFICATE-----\nx\n");
         assert!(outcome.file("/var/log/packages").contains(command), "{distribution}");
     }
 }

@@ -212,7 +212,8 @@ async fn the_first_try_of_a_step_is_never_its_last() {
     let configuration = world.configuration("");
     let limited = configuration.replace("[conductor]\n", "[conductor]\noperation_deadline = \"3s\"\n");
     assert_ne!(limited, configuration);
-    let mut doomed = Worker::start_with(&world, &limited, Some("kill:bay_create/trust/committed")).await;
+    let mut doomed =
+        Worker::start_with(&world, &limited, Some("kill:bay_create/certificates/committed")).await;
     let model = Caller::new(&world).await.create_model().await;
     let peer = Peer::open(&world).await;
     peer.send(&peer.request(&world, "bay_create", Caller::bay_args(&model, 2))).await;

@@ -67,3 +67,19 @@ async fn g5_a_bay_with_tls_lets_nobody_in_who_was_not_told_its_password() {
     assert_eq!(ask(known("marathon_password")).await.unwrap().status(), 200);
     worker.stop().await;
 }
+
+/// Masters that were built before the rotation go on with the certificate that they have.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bay_is_entered_after_a_rotation_as_before() {
+    let world = secured().await;
+    let worker = world.worker().await;
+    let caller = Caller::new(&world).await;
+    let town = Town::build(&caller).await;
+    town.run("web", &manifest("/web")).await;
+    let bay = json!({ "bay": object("Bay", "1.5", json!({ "uuid": town.bay })) });
+    caller.call("rotate_ca_certificate", bay).await.unwrap();
+    caller.wait_for_status(&town.bay, "UPDATE_COMPLETE").await;
+    town.done("app_scale", "web", json!({ "instances": 2 })).await.unwrap();
+    assert_eq!(refusals(&world), [""; 0]);
+    worker.stop().await;
+}

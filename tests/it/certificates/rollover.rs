@@ -114,8 +114,6 @@ async fn a_rotation_that_fails_changes_nothing_of_the_generations() {
     caller.call("rotate_ca_certificate", waiting(&bay)).await.expect_err("the stack does not take it");
     let after = kept(&world, &bay).await.unwrap();
     assert!(before.encode() == after.encode(), "what is kept is what was kept");
-    let stack = &world.sandbox.stacks()[0];
-    assert_eq!(stack.parameters["ca_certificate"], after.secrets().unwrap().ca_certificate);
     worker.stop().await;
 }
 

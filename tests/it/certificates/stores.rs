@@ -54,7 +54,7 @@ fn label(role: Role) -> Label {
 
 async fn pair(forge: &Forge) -> Pair {
     let key = forge.keys(1).await.unwrap().pop().unwrap();
-    forge.authority(&Bay { uuid: Uuid::new_v4(), ..Bay::default() }, key).await.unwrap().1
+    forge.authority(&Bay { uuid: Uuid::new_v4(), ..Bay::default() }, None, key).await.unwrap().1
 }
 
 fn assert_same(one: &Pair, other: &Pair) {
