@@ -63,7 +63,7 @@ async fn a_task_that_fails_is_seen_to_be_replaced() {
     let caller = Caller::new(&world).await;
     let town = Town::build(&caller).await;
     let mut fragile = manifest("/web");
-    fragile["backoffSeconds"] = json!(100);
+    fragile["backoffSeconds"] = json!(500);
     town.run("web", &fragile).await;
     until_streams(&town.marathon(), 1).await;
     town.marathon().fail_tasks("/web", "the disk is full");
