@@ -26,7 +26,9 @@ pub(crate) enum Case {
     StackVanished,
     RemovedByAddress,
     BusyAgents,
+    NamedAgent,
     LostMaster,
+    Rotation,
     PausedPastTheLease,
 }
 
@@ -40,7 +42,9 @@ impl Case {
         Self::StackVanished,
         Self::RemovedByAddress,
         Self::BusyAgents,
+        Self::NamedAgent,
         Self::LostMaster,
+        Self::Rotation,
         Self::PausedPastTheLease,
     ];
 
@@ -64,6 +68,8 @@ impl Case {
             Self::BusyAgents => {
                 "the agents that go are those that run nothing, then the least, drained before"
             }
+            Self::NamedAgent => "an agent that the caller named is the one that goes",
+            Self::Rotation => "another authority: no server is replaced, and a new one is told of both",
             Self::LostMaster => "a lost master: replaced by the next update, at the same address",
             Self::PausedPastTheLease => {
                 "the worker paused past its lease after it made the trust: one trust, one stack"
@@ -82,7 +88,9 @@ impl Case {
             Self::StackVanished => stack_vanished(stage).await,
             Self::RemovedByAddress => removed_by_address(stage).await,
             Self::BusyAgents => busy_agents(stage).await,
+            Self::NamedAgent => named_agent(stage).await,
             Self::LostMaster => lost_master(stage).await,
+            Self::Rotation => rotation(stage).await,
             Self::PausedPastTheLease => anyhow::bail!("it needs workers of its own"),
         }
     }
@@ -221,6 +229,25 @@ async fn busy_agents(stage: &Stage) -> anyhow::Result<()> {
     deleted(stage, &uuid, &stack).await
 }
 
+/// G-18: whatever it runs.
+async fn named_agent(stage: &Stage) -> anyhow::Result<()> {
+    let uuid = begun_with(stage, "m1.small", 1, 3).await?;
+    let bay = stage.conductor.reaches(&stage.owner, &uuid, "CREATE_COMPLETE").await?;
+    let stack = text(&bay["stack_id"]);
+    let agents = stage.cloud.output(&stage.owner, &stack, "mesos_slaves_private").await?;
+    let (named, idle) = (text(&agents[0]), text(&agents[2]));
+    let _master = Master::start(&text(&bay["master_addresses"][0]), &[(&named, 5), (&idle, 0)]).await?;
+    let before = stage.cloud.members(&stage.owner, &stack).await?;
+    let update = stage.conductor.resize_without(&stage.owner, &uuid, 2, &[&named]).await?;
+    expected(update, "the scale-down")?;
+    stage.conductor.reaches(&stage.owner, &uuid, "UPDATE_COMPLETE").await?;
+    let after = stage.cloud.members(&stage.owner, &stack).await?;
+    let gone: Vec<&str> =
+        before.iter().filter(|was| !after.contains(was)).map(|was| was.index.as_str()).collect();
+    ensure!(gone == ["0"], "{named} was named, and the agents {gone:?} are gone");
+    deleted(stage, &uuid, &stack).await
+}
+
 /// Which agents go when there are to be so many, by their numbers.
 async fn shrunk_to(stage: &Stage, uuid: &str, stack: &str, nodes: i64) -> anyhow::Result<Vec<String>> {
     let before = stage.cloud.members(&stage.owner, stack).await?;
@@ -247,6 +274,31 @@ async fn lost_master(stage: &Stage) -> anyhow::Result<()> {
     ensure!(after.len() == before.len() + 1, "{after:?}");
     let now = stage.cloud.output(&stage.owner, &stack, "mesos_master_private").await?;
     ensure!(now == ensemble, "the masters were {ensemble} and are {now}");
+    deleted(stage, &uuid, &stack).await
+}
+
+/// Servers keep what they were told; what is built later is told of the older authority too.
+async fn rotation(stage: &Stage) -> anyhow::Result<()> {
+    let model = stage.conductor.create_model(&stage.owner, Map::new()).await?;
+    let name = format!("e2e-{}", Uuid::new_v4().simple());
+    let uuid = stage.conductor.create(&stage.owner, &name, &model, 1, 1).await?;
+    let bay = stage.conductor.reaches(&stage.owner, &uuid, "CREATE_COMPLETE").await?;
+    let stack = text(&bay["stack_id"]);
+    let (first, before) = (
+        stage.conductor.authority(&stage.owner, &uuid).await?,
+        stage.cloud.members(&stage.owner, &stack).await?,
+    );
+    expected(stage.conductor.rotate(&stage.owner, &uuid).await?, "the rotation")?;
+    stage.conductor.reaches(&stage.owner, &uuid, "UPDATE_COMPLETE").await?;
+    let second = stage.conductor.authority(&stage.owner, &uuid).await?;
+    ensure!(first != second, "the authority is the same");
+    let shown = stage.cloud.stack(&stage.owner, &stack).await?.context("the stack is there")?;
+    let told = text(&shown["parameters"]["ca_certificate"]);
+    ensure!(told.starts_with(second.trim_end()) && told.contains(first.trim_end()), "Heat was told {told}");
+    let after = stage.cloud.members(&stage.owner, &stack).await?;
+    ensure!(before == after, "the servers were {before:?} and are {after:?}");
+    expected(stage.conductor.resize(&stage.owner, &uuid, 2).await?, "the update")?;
+    stage.conductor.reaches(&stage.owner, &uuid, "UPDATE_COMPLETE").await?;
     deleted(stage, &uuid, &stack).await
 }
 

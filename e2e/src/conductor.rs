@@ -105,9 +105,33 @@ impl Conductor {
         uuid: &str,
         nodes: i64,
     ) -> anyhow::Result<Result<Value, Refusal>> {
+        self.resize_without(user, uuid, nodes, &[]).await
+    }
+
+    /// The same, and says whose addresses are to go.
+    pub(crate) async fn resize_without(
+        &self,
+        user: &User,
+        uuid: &str,
+        nodes: i64,
+        leaving: &[&str],
+    ) -> anyhow::Result<Result<Value, Refusal>> {
         let mut bay = object("Bay", "1.5", json!({ "uuid": uuid, "node_count": nodes }));
         bay["magnum_object.changes"] = json!(["node_count"]);
-        self.call(user, "bay_update", json!({ "bay": bay })).await
+        self.call(user, "bay_update", json!({ "bay": bay, "nodes_to_remove": leaving })).await
+    }
+
+    /// Asks for another authority.
+    pub(crate) async fn rotate(&self, user: &User, uuid: &str) -> anyhow::Result<Result<Value, Refusal>> {
+        let bay = object("Bay", "1.5", json!({ "uuid": uuid }));
+        self.call(user, "rotate_ca_certificate", json!({ "bay": bay })).await
+    }
+
+    /// The certificate of a bay's authority.
+    pub(crate) async fn authority(&self, user: &User, uuid: &str) -> anyhow::Result<String> {
+        let bay = object("Bay", "1.5", json!({ "uuid": uuid }));
+        let answer = self.call(user, "get_ca_certificate", json!({ "bay": bay })).await?;
+        Ok(text(&data(&expected(answer, "the authority's certificate")?)["pem"]))
     }
 
     pub(crate) async fn delete(&self, user: &User, uuid: &str) -> anyhow::Result<Result<Value, Refusal>> {

@@ -73,7 +73,7 @@ impl Stage {
         let stack = text(&bay["stack_id"]);
 
         let tls = self.has_tls(&stack).await?;
-        ensure!(!tls || variant.may_have_tls(), "it has TLS, and its model wants none");
+        ensure!(tls == variant.has_tls(), "it has TLS or not, and its model wants the other");
 
         let (update, members) = self.grown(uuid, &stack).await.context("update")?;
         let (scale, removed) = self.shrunk(uuid, &stack, &members).await.context("scale")?;

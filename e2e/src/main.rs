@@ -252,6 +252,8 @@ trustee_domain_name = "bays"
 trustee_domain_admin_name = "bays_domain_admin"
 trustee_domain_admin_domain_name = "bays"
 trustee_domain_admin_password = "{password}"
+[certificates]
+cert_manager_type = "x509keypair"
 [heat_client]
 region_name = "{region}"
 [oslo_messaging_notifications]

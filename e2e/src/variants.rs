@@ -113,7 +113,7 @@ impl Variant {
         self.traits.contains(&one)
     }
 
-    pub(crate) fn may_have_tls(&self) -> bool {
+    pub(crate) fn has_tls(&self) -> bool {
         !self.has(Trait::NoTls)
     }
 
