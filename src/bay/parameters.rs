@@ -47,6 +47,10 @@ pub enum ParameterError {
          node, where any task could read it"
     )]
     VolumeDriver(String),
+    #[error(
+        "a private registry (`registry_enabled`) is not built: have the image or an app's manifest name one"
+    )]
+    Registry,
 }
 
 /// A kind of bay that no template here builds.
@@ -120,6 +124,9 @@ pub fn stack_parameters(
     parameters.text("no_proxy", given(&model.no_proxy));
     if let Some(driver) = given(&model.volume_driver) {
         return Err(ParameterError::VolumeDriver(driver.to_owned()));
+    }
+    if model.registry_enabled {
+        return Err(ParameterError::Registry);
     }
     agent_labels(bay, model, &mut parameters)?;
     package_labels(bay, model, &mut parameters)?;

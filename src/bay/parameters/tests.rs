@@ -208,6 +208,11 @@ fn what_cannot_be_built_is_refused_with_the_reason() {
     for (bay, model, reason) in [
         (bay(), no_network, "the required Heat parameter `external_network` has no value"),
         (bay(), volumes, "volume driver `rexray` is not offered"),
+        (
+            bay(),
+            BayModel { registry_enabled: true, ..model() },
+            "a private registry (`registry_enabled`) is not",
+        ),
         (bay(), labelled("allowed_cidrs", "0.0.0.0/33"), "`0.0.0.0/33` is not an IPv4 address range"),
         (bay(), labelled("allowed_cidrs", "2001:db8::/32"), "`2001:db8::/32` is not an IPv4 address range"),
         (bay(), labelled("mesos_slave_executor_env_variables", "[1]"), "label `mesos_slave_executor_env_"),
