@@ -210,7 +210,8 @@ impl From<ParameterError> for Fault {
             | ParameterError::TooFew { .. }
             | ParameterError::Label { .. }
             | ParameterError::Cidr(_)
-            | ParameterError::VolumeDriver(_)) => Self::InvalidParameterValue(other.to_string()),
+            | ParameterError::VolumeDriver(_)
+            | ParameterError::Registry) => Self::InvalidParameterValue(other.to_string()),
         }
     }
 }

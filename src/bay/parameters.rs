@@ -264,7 +264,7 @@ fn agent_labels(bay: &Bay, model: &BayModel, parameters: &mut Parameters) -> Res
     Ok(())
 }
 
-/// Where a component comes from, the checksum that proves it, and whether Fedora CoreOS can have it from there
+/// Where a component comes from, the checksum that proves it, and whether Fedora `CoreOS` can have it from there
 /// only: nothing is built into its images, and Fedora has no package of it.
 const PACKAGES: [(&str, &str, bool); 5] = [
     ("zookeeper_package_url", "zookeeper_package_sha256", true),

@@ -242,7 +242,7 @@ fn common_name(name: &str) -> Result<Name, Error> {
 }
 
 /// What a bay's authority is called: as the bay, or, where X.509 cannot hold that, by its uuid. A successor has some of
-/// its pair's uuid behind that: Java's key stores, and ZooKeeper's, tell authorities apart by nothing but their names.
+/// its pair's uuid behind that: Java's key stores, and `ZooKeeper`'s, tell authorities apart by nothing but their names.
 pub(crate) fn authority_name(bay: Uuid, name: Option<&str>, successor: Option<Uuid>) -> String {
     let tag = successor.map(|pair| format!(" {:08x}", pair.as_fields().0)).unwrap_or_default();
     let named = name.filter(|name| !name.is_empty()).map(|name| format!("{name}{tag}"));

@@ -97,6 +97,16 @@ fn granted(wanted: Extension, rules: &Rules) -> Result<Option<Extension>, Error>
             let lesser = BasicConstraints { ca: false, path_len_constraint: None };
             if wanted.critical { Err(refused()) } else { extension(&lesser, false).map(Some) }
         }
-        _ => Ok(Some(wanted)),
+        ExtensionName::AuthorityKeyIdentifier
+        | ExtensionName::SubjectKeyIdentifier
+        | ExtensionName::AuthorityInfoAccess
+        | ExtensionName::CrlDistributionPoints
+        | ExtensionName::CertificatePolicies
+        | ExtensionName::ExtendedKeyUsage
+        | ExtensionName::OcspNoCheck
+        | ExtensionName::InhibitAnyPolicy
+        | ExtensionName::NameConstraints
+        | ExtensionName::SubjectAltName
+        | ExtensionName::IssuerAltName => Ok(Some(wanted)),
     }
 }

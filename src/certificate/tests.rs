@@ -48,19 +48,17 @@ fn seen(pem: &str, look: impl FnOnce(&X509Certificate<'_>)) -> Vec<String> {
     let (_, certificate) = X509Certificate::from_der(&document.contents).unwrap();
     look(&certificate);
     let shown = certificate.extensions().iter().map(|extension| {
-        let value = match extension.parsed_extension() {
-            ParsedExtension::BasicConstraints(is) => {
-                format!("basicConstraints {:?} {:?}", is.ca, is.path_len_constraint)
-            }
-            ParsedExtension::KeyUsage(usage) => format!("keyUsage {usage}"),
-            ParsedExtension::ExtendedKeyUsage(usage) => {
-                format!("extendedKeyUsage {} {}", usage.server_auth, usage.client_auth)
-            }
-            ParsedExtension::SubjectAlternativeName(name) => {
-                let names: Vec<_> = name.general_names.iter().map(ToString::to_string).collect();
-                format!("subjectAltName {}", names.join(" "))
-            }
-            _ => extension.oid.to_id_string(),
+        let value = if let ParsedExtension::BasicConstraints(is) = extension.parsed_extension() {
+            format!("basicConstraints {:?} {:?}", is.ca, is.path_len_constraint)
+        } else if let ParsedExtension::KeyUsage(usage) = extension.parsed_extension() {
+            format!("keyUsage {usage}")
+        } else if let ParsedExtension::ExtendedKeyUsage(usage) = extension.parsed_extension() {
+            format!("extendedKeyUsage {} {}", usage.server_auth, usage.client_auth)
+        } else if let ParsedExtension::SubjectAlternativeName(name) = extension.parsed_extension() {
+            let names: Vec<_> = name.general_names.iter().map(ToString::to_string).collect();
+            format!("subjectAltName {}", names.join(" "))
+        } else {
+            extension.oid.to_id_string()
         };
         if extension.critical { format!("{value} !") } else { value }
     });
@@ -290,7 +288,7 @@ fn what_is_no_request_is_refused_with_the_reason() {
     assert!(said(&certificate).contains("it is a CERTIFICATE"));
     // Somebody else's key under the name: the signature does not fit any more.
     let (_, document) = parse_x509_pem(good.as_bytes()).unwrap();
-    let mut forged = document.contents.clone();
+    let mut forged = document.contents;
     let at = forged.windows(5).position(|window| window == b"node1").unwrap();
     forged[at] = b'm';
     let forged = pem_of(&forged);

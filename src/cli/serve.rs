@@ -15,5 +15,6 @@ pub(super) async fn run(global: &Global) -> Result<(), Error> {
             tracing::debug!("{warning}");
         }
     }
-    Ok(worker::serve(settings).await?)
+    // Everything that a worker is: much for whoever else is run by the command line.
+    Ok(Box::pin(worker::serve(settings)).await?)
 }

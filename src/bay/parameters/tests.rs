@@ -307,7 +307,7 @@ fn g22_g23_a_load_balancer_admits_the_same_ranges_and_has_an_address() {
 #[test]
 fn g24_the_policy_of_server_groups_has_a_default() {
     let templates = Templates::embedded();
-    assert_eq!(declared(&templates.for_distro("ubuntu").unwrap().root)["nodes_affinity_policy"], true);
+    assert!(declared(&templates.for_distro("ubuntu").unwrap().root)["nodes_affinity_policy"]);
 }
 
 #[test]
