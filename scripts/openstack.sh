@@ -136,8 +136,9 @@ up_keystone() {
     mkdir -p "$services_dir/keystone/fernet-keys" "$services_dir/keystone/credential-keys"
     render keystone.conf.in >"$configuration"
     once "keystone: database and administrator" bootstrap_keystone
+    # A thread each: with several, a request was seen to be judged by the scope of another one's token.
     serve keystone env OS_KEYSTONE_CONFIG_DIR="$services_dir" OS_KEYSTONE_CONFIG_FILES=keystone.conf \
-        "$venv_dir/bin/python" "$source_dir/serve.py" keystone.wsgi.api "$(port_of keystone)"
+        "$venv_dir/bin/python" "$source_dir/serve.py" keystone.wsgi.api "$(port_of keystone)" 4 1
     once "keystone: projects, users and domains" "$venv_dir/bin/python" "$source_dir/bootstrap.py" \
         "$(url_of keystone)/v3" "$(url_of heat-api)" "$region" "$password"
 }
@@ -147,7 +148,7 @@ up_heat() {
     for part in engine api; do render heat.conf.in "$part" >"$services_dir/heat-$part.conf"; done
     once "heat: database" "$venv_dir/bin/heat-manage" --config-file "$services_dir/heat-engine.conf" db_sync
     serve heat-engine "$venv_dir/bin/heat-engine" --config-file "$services_dir/heat-engine.conf"
-    serve heat-api "$venv_dir/bin/python" "$source_dir/serve.py" heat.wsgi.api "$(port_of heat-api)" \
+    serve heat-api "$venv_dir/bin/python" "$source_dir/serve.py" heat.wsgi.api "$(port_of heat-api)" 1 16 \
         --config-file "$services_dir/heat-api.conf"
 }
 
