@@ -82,10 +82,16 @@ impl Pool {
         self.until_ready().await
     }
 
+    /// Until the newest can work. One that takes up an operation at once may pass its point, and stop itself, before
+    /// it has told anybody that it can.
     async fn until_ready(&mut self) -> anyhow::Result<()> {
-        let worker = self.workers.last_mut().context("it was just added")?;
         let deadline = Instant::now() + PATIENCE;
-        while !worker.is_ready().await {
+        loop {
+            let may_sleep = self.sleeper.is_some_and(|sleeper| sleeper + 1 == self.workers.len());
+            let worker = self.workers.last_mut().context("it was just added")?;
+            if worker.is_ready().await || (may_sleep && worker.is_asleep()) {
+                return Ok(());
+            }
             if let Some(status) = worker.child.try_wait()? {
                 bail!("a worker ended with {status}:\n{}", worker.last_words());
             }
@@ -94,15 +100,14 @@ impl Pool {
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        Ok(())
     }
 
     /// One more, which stops itself, as by `SIGSTOP`, whenever it passes that point.
     pub(crate) async fn add_sleeper(&mut self, point: &str) -> anyhow::Result<usize> {
         self.spawn(false, Some(point))?;
-        self.until_ready().await?;
         let sleeper = self.workers.len() - 1;
         self.sleeper = Some(sleeper);
+        self.until_ready().await?;
         Ok(sleeper)
     }
 
@@ -119,10 +124,7 @@ impl Pool {
 
     /// Whether it has been stopped.
     pub(crate) fn is_asleep(&self, which: usize) -> bool {
-        let pid = self.workers.get(which).and_then(|worker| worker.child.id());
-        let stat = pid.and_then(|pid| std::fs::read_to_string(format!("/proc/{pid}/stat")).ok());
-        // The state comes after the name, which is in parentheses.
-        stat.is_some_and(|stat| stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T')))
+        self.workers.get(which).is_some_and(Worker::is_asleep)
     }
 
     /// Ends the longest-lived one as `kill -9` does.
@@ -185,6 +187,12 @@ impl Worker {
         let Some(pid) = self.child.id() else { return Ok(()) };
         Command::new("kill").arg(format!("-{name}")).arg(pid.to_string()).status().await?;
         Ok(())
+    }
+
+    fn is_asleep(&self) -> bool {
+        let stat = self.child.id().and_then(|pid| std::fs::read_to_string(format!("/proc/{pid}/stat")).ok());
+        // The state comes after the name, which is in parentheses.
+        stat.is_some_and(|stat| stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T')))
     }
 
     /// Whether its probe says that it can work.
