@@ -9,9 +9,9 @@ cd "$root_dir"
 start=$(now_ms)
 need_rust
 # The set-up of a bay's nodes runs in namespaces of its own; on Fedora CoreOS jq reads its settings.
-if ! { have jq && have ip && have unshare && have openssl; }; then
-    can_install || die "jq, ip, unshare and openssl are needed" "install them"
-    apt_install jq iproute2 util-linux openssl
+if ! { have jq && have curl && have ip && have unshare && have openssl; }; then
+    can_install || die "jq, curl, ip, unshare and openssl are needed" "install them"
+    apt_install jq curl iproute2 util-linux openssl
 fi
 scripts/services.sh up
 services=$(scripts/services.sh env)
