@@ -12,7 +12,7 @@ use time::{OffsetDateTime, PrimitiveDateTime};
 use uuid::Uuid;
 
 use crate::app::App;
-use crate::bay::Bay;
+use crate::bay::{Bay, Labels};
 use crate::operation::record::{Kind, Outgoing, Purpose};
 use crate::operation::subject::BayDeployment;
 
@@ -317,6 +317,17 @@ impl Told for Bay {
     }
 }
 
+/// The label that may hold passwords, as an app's manifest may, which is not told either.
+const WITHHELD_LABEL: &str = "mesos_slave_executor_env_variables";
+
+fn told_labels(bay: &Bay) -> Labels {
+    let withheld = |name: &str| name == WITHHELD_LABEL;
+    let told = |(name, text): (&String, &String)| {
+        (name.clone(), if withheld(name) { "***".to_owned() } else { text.clone() })
+    };
+    bay.labels.iter().map(told).collect()
+}
+
 /// The stray colon in one of the names is Magnum's.
 static CLUSTER_DATA: &[Part<Bay>] = &[
     part("status", FieldKind::Text, |bay| json!(bay.status.map(|status| status.as_str()))),
@@ -327,7 +338,7 @@ static CLUSTER_DATA: &[Part<Bay>] = &[
     part("cluster_template_id", FieldKind::Text, |bay| json!(bay.model_id)),
     part("keypair", FieldKind::Text, |bay| json!(bay.keypair)),
     part("docker_volume_size:", FieldKind::Integer, |_| Value::Null),
-    part("labels", FieldKind::TextDict, |bay| json!(bay.labels)),
+    part("labels", FieldKind::TextDict, |bay| json!(told_labels(bay))),
     part("master_flavor_id", FieldKind::Text, |_| Value::Null),
     part("flavor_id", FieldKind::Text, |_| Value::Null),
     part("stack_id", FieldKind::Text, |bay| json!(bay.stack_id)),

@@ -38,6 +38,10 @@ pub struct Progress {
     /// The bay is updated although its number of agents stays the same: Heat is to replace what is broken.
     #[serde(default)]
     pub repair: Option<Repair>,
+    /// When a stack that is complete without what it was asked for is taken for an end, in milliseconds of the
+    /// database's clock: somebody else's update came after ours.
+    #[serde(default)]
+    pub overtaken_ms: Option<i64>,
     /// What is done to an app.
     #[serde(default)]
     pub work: Option<Work>,

@@ -7,6 +7,7 @@ use mesos_conductor::bay::Bay;
 use mesos_conductor::framework::credentials::{Keyring, Login};
 use mesos_conductor::framework::marathon::Limits;
 use mesos_conductor::framework::{Directory, Frameworks, Settings};
+use mesos_conductor_sandbox::known::{DEMO_PROJECT, DEMO_USER};
 use mesos_conductor_sandbox::{
     Action, Config, Doom, Marathon, MarathonConfig, Rule, Sandbox, Service, Stack, StackAction,
 };
@@ -381,5 +382,34 @@ async fn an_update_that_changes_nothing_is_answered_when_heat_says_nothing() {
     world.sandbox.faults().add(Rule::new(Service::Heat, "GET", "/resources", refuse));
     let answer = caller.call("bay_update", scale(&uuid, 1)).await.expect("the bay is shown");
     assert_eq!(data(&answer)["status"], "CREATE_COMPLETE");
+    worker.stop().await;
+}
+
+/// An operator changes the stack before the conductor has seen its own update end.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_scale_that_somebody_overtakes_ends_with_what_the_stack_has() {
+    let long = Duration::from_secs(3600);
+    let world = World::with(Backend::Sqlite, Config { update_time: long, ..Config::default() }).await;
+    let worker = world.worker().await;
+    let caller = Caller::new(&world).await;
+    let uuid = bay(&caller, 2).await;
+    caller.call("bay_update", scale(&uuid, 4)).await.expect("the update is accepted");
+    caller.wait_for_status(&uuid, "UPDATE_IN_PROGRESS").await;
+    worker.signal("STOP").await;
+    world.sandbox.finish_stacks("");
+    let stack = stack(&world.sandbox);
+    let url = format!("{}/stacks/{}/{}", world.sandbox.heat_url(DEMO_PROJECT.id), stack.name, stack.id);
+    let answer = reqwest::Client::new()
+        .patch(url)
+        .header("X-Auth-Token", world.sandbox.issue_token(DEMO_USER, DEMO_PROJECT))
+        .json(&json!({ "parameters": { "number_of_slaves": 5 } }))
+        .send()
+        .await
+        .expect("Heat answers");
+    assert!(answer.status().is_success(), "{answer:?}");
+    world.sandbox.finish_stacks("");
+    worker.signal("CONT").await;
+    let bay = caller.wait_for_status(&uuid, "UPDATE_COMPLETE").await;
+    assert_eq!(data(&bay)["node_count"], 5);
     worker.stop().await;
 }

@@ -118,6 +118,9 @@ def make_root(directory):
         shutil.copy(HERE / "stand_ins/packages", root / "usr/bin" / name)
         (root / "usr/sbin" / name).unlink(missing_ok=True)
     (root / "etc/pki/ca-trust/source/anchors").mkdir(parents=True, exist_ok=True)
+    # Links as Mesosphere's packages make them: a master then has its library at several places.
+    for place in ("local/lib", "lib"):
+        (root / "usr" / place / "libmesos.so").touch()
     # What the machine happens to have is not what a node has.
     for name in ("java", "keytool", "stunnel", "stunnel4", "dockerd"):
         for place in ("bin", "sbin", "local/bin"):

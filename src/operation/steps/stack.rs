@@ -6,7 +6,7 @@ use crate::bay::{Bay, Status, parameters};
 use crate::error::Fault;
 use crate::notify::Outcome;
 use crate::openstack::{Credentials, Error, Kind, Outputs, Stack};
-use crate::operation::progress::Removal;
+use crate::operation::progress::{Progress, Removal};
 use crate::operation::step::{Answer, Change, Scene, Step, StepError, with_status};
 use crate::operation::steps::drain::OPEN;
 use crate::telemetry::metrics;
@@ -71,6 +71,9 @@ impl Action {
     }
 }
 
+/// For how many intervals a complete stack may lack what it was asked for: Heat tells of an update after a moment.
+const UNSETTLED_LOOKS: u32 = 20;
+
 /// Follows the stack until it is complete or failed, and takes over its outputs.
 pub(super) struct AwaitStack(pub(super) Action);
 
@@ -116,6 +119,13 @@ async fn follow(scene: &Scene<'_>, action: Action) -> Result<Change, StepError> 
             Ok(match status {
                 Some(status) if bay.status != Some(status) => {
                     change.save(with_status(bay, status, seen.status_reason))
+                }
+                None if scene.progress.overtaken_ms.is_none() && scene.progress.repair.is_none() => {
+                    let patience = scene.settings.poll_interval * UNSETTLED_LOOKS;
+                    let patience_ms = i64::try_from(patience.as_millis()).unwrap_or(i64::MAX);
+                    let by_ms = scene.store.now_ms().await?.saturating_add(patience_ms);
+                    let progress = Progress { overtaken_ms: Some(by_ms), ..scene.progress.clone() };
+                    Change::again(patience.min(scene.settings.poll_fallback)).progress(progress)
                 }
                 _ => change,
             })
@@ -174,13 +184,16 @@ pub(super) async fn look(scene: &Scene<'_>, id: &str, outputs: Outputs) -> Resul
     Err(StepError::Fatal(Fault::AuthorizationFailure { client: "heat".to_owned(), message }))
 }
 
-/// With what the stack may be deleted and looked at, best first: the bay's trust, the service user, the caller.
+/// With what the stack may be deleted and looked at, best first: the bay's trust, the service user, the caller. Only a
+/// caller of the bay's own project: to others Heat says that there is no such stack.
 pub(super) fn means(scene: &Scene<'_>) -> Vec<Credentials> {
     let mut means: Vec<Credentials> = scene.standing().into_iter().collect();
     if scene.subject.trust_id.is_some() {
         means.extend(scene.service());
     }
-    means.extend(scene.caller());
+    if scene.operation.project_id == scene.subject.project_id {
+        means.extend(scene.caller());
+    }
     means
 }
 
@@ -235,11 +248,14 @@ pub(super) fn is_settled(scene: &Scene<'_>, seen: &Stack) -> bool {
         && scene.progress.repair.as_ref().is_none_or(|repair| repair.updated != updated(seen))
 }
 
-/// Heat's times are whole seconds: an update that began in the second of the one before does not show, and by this time
-/// it has begun.
+/// Whether a complete stack that does not show what it was asked for is taken for an end all the same.
+///
+/// Heat's times are whole seconds: a repair that began in the second of the update before does not show, and by this
+/// time it has begun. After any other update somebody else's may have come.
 async fn is_overdue(scene: &Scene<'_>) -> Result<bool, StepError> {
-    let Some(repair) = &scene.progress.repair else { return Ok(false) };
-    Ok(scene.store.now_ms().await? >= repair.begun_ms)
+    let begun_ms = scene.progress.repair.as_ref().map(|repair| repair.begun_ms);
+    let Some(by_ms) = begun_ms.or(scene.progress.overtaken_ms) else { return Ok(false) };
+    Ok(scene.store.now_ms().await? >= by_ms)
 }
 
 /// When the stack was updated last, as text that changes with each update.

@@ -119,8 +119,11 @@ configure_marathon() {
     variables MARATHON_MASTER "$(zookeeper_url mesos)" MARATHON_ZK "$(zookeeper_url marathon)" \
       MARATHON_HOSTNAME "$(setting ip)" LIBPROCESS_IP "$(setting ip)" JAVA_OPTS "-Xmx512m$(java_proxy)"
     for library in /opt/mesos/lib/libmesos.so /usr/local/lib/libmesos.so /usr/lib/libmesos.so; do
-      [[ ! -e $library ]] || variables MESOS_NATIVE_JAVA_LIBRARY "$library"
-    done | head -n 1
+      if [[ -e $library ]]; then
+        variables MESOS_NATIVE_JAVA_LIBRARY "$library"
+        break
+      fi
+    done
     if with_tls; then marathon_tls; else variables MARATHON_HTTP_PORT 8080; fi
   } | private "$BAY/marathon.env"
   unit marathon "$(program marathon)"
